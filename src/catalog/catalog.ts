@@ -1,0 +1,79 @@
+/**
+ * The face of the catalogue: the repository's manifests, which are the truth, and the index of
+ * them in PostgreSQL, which may be lost at any time.
+ *
+ * @module
+ */
+import type { BackupKind, BackupMethod } from "../domain/backup_id.ts";
+import type { ObjectInfo } from "../storage/storage.ts";
+import type { BackupManifest } from "./manifest.ts";
+
+export type { BackupManifest, ManifestObject, ObjectRole } from "./manifest.ts";
+
+/** A backup that has begun: its name and the folder that its objects go into. */
+export interface BackupSlot {
+  readonly id: string;
+  /** Prefix of the keys of its objects, with a slash at its end. */
+  readonly folder: string;
+}
+
+/** A manifest that stands in the repository but cannot be used. */
+export interface UnreadableBackup {
+  readonly key: string;
+  readonly reason: string;
+}
+
+/** The backups of one cluster in one store. */
+export interface Repository {
+  /** `s3://bucket/prefix/cluster`, for messages. */
+  readonly location: string;
+  readonly cluster: string;
+
+  /**
+   * Makes sure that repository.json is there and readable; creates it on first use.
+   *
+   * @throws {RepositoryError} when it is of a newer format.
+   */
+  prepare(signal?: AbortSignal): Promise<void>;
+
+  /**
+   * Every committed backup, by stop time, oldest first. Unreadable manifests are passed to
+   * `onUnreadable` and left out.
+   *
+   * @throws {RepositoryError} when there is no repository.
+   */
+  backups(
+    options?: {
+      readonly onUnreadable?: (backup: UnreadableBackup) => void;
+      readonly signal?: AbortSignal;
+    },
+  ): Promise<readonly BackupManifest[]>;
+
+  /** @throws {NothingMatchesError} with the nearest names. */
+  backup(id: string, signal?: AbortSignal): Promise<BackupManifest>;
+
+  /** A name that nobody has, with `-2`, `-3` when the second is taken. Writes nothing. */
+  begin(
+    systemIdentifier: string,
+    options: {
+      readonly method: BackupMethod;
+      readonly kind: BackupKind;
+      readonly startedAt: Date;
+      readonly signal?: AbortSignal;
+    },
+  ): Promise<BackupSlot>;
+
+  /**
+   * Checks by HEAD that every object is there with its stored size, then writes backup.json only
+   * if absent: the commit point.
+   *
+   * @throws {IntegrityError} when an object is missing or has another size; nothing is committed.
+   */
+  commit(manifest: BackupManifest, signal?: AbortSignal): Promise<ObjectInfo>;
+
+  /** Removes what an abandoned backup left behind. Never throws; never touches a committed one. */
+  discard(slot: BackupSlot): Promise<void>;
+
+  /** The folder of a committed backup. */
+  folder(manifest: BackupManifest): string;
+}

@@ -1,0 +1,123 @@
+/**
+ * Every failure that people meet, with its stable code, its exit status and its hint. Only main.ts
+ * and the command line read the status; whoever throws names the value and the likely remedy.
+ *
+ * @module
+ */
+
+/** Options that every error takes: what lies beneath. */
+export interface ErrorCause {
+  readonly cause?: unknown;
+}
+
+/** The base of all expected failures. Anything else that is thrown is a bug (exit status 70). */
+export abstract class BackupctlError extends Error {
+  /** Stable name for programs, such as `STORAGE_UNREACHABLE`. */
+  abstract readonly code: string;
+  /** The process's exit status, see the table in docs/cli.md. */
+  abstract readonly exitCode: number;
+  /** The likely cause or the remedy, in one line. */
+  readonly hint: string | undefined;
+
+  constructor(message: string, hint?: string, options?: ErrorCause) {
+    super(message, options);
+    this.name = new.target.name;
+    this.hint = hint;
+  }
+}
+
+/** The run failed for a reason that has no status of its own; trying again may help. */
+export class RunFailedError extends BackupctlError {
+  readonly code: string = "RUN_FAILED";
+  readonly exitCode: number = 1;
+}
+
+/** The command line is wrong: a flag, a value or a combination. */
+export class UsageError extends BackupctlError {
+  readonly code = "USAGE";
+  readonly exitCode = 2;
+}
+
+/** Part of the work was done and part was not; the message says which. */
+export class PartialError extends BackupctlError {
+  readonly code = "PARTIAL";
+  readonly exitCode = 3;
+}
+
+/** The configuration, an environment variable or a secret file is wrong. */
+export class ConfigError extends BackupctlError {
+  readonly code = "CONFIG_INVALID";
+  readonly exitCode = 4;
+}
+
+/** PostgreSQL cannot be reached or refuses what was asked. */
+export class PostgresError extends BackupctlError {
+  readonly code: string = "POSTGRES_REFUSED";
+  readonly exitCode = 5;
+}
+
+/** The object store or folder cannot be reached or refuses what was asked. */
+export class StorageError extends BackupctlError {
+  readonly code: string = "STORAGE_REFUSED";
+  readonly exitCode: number = 6;
+}
+
+/** A conditional put found the key taken; nothing was written. */
+export class ObjectExistsError extends StorageError {
+  override readonly code = "OBJECT_EXISTS";
+  constructor(readonly key: string, options?: ErrorCause) {
+    super(`object ${key} already exists`, undefined, options);
+  }
+}
+
+/** The store itself answered that the key does not exist. */
+export class ObjectMissingError extends StorageError {
+  override readonly code = "OBJECT_MISSING";
+  constructor(readonly key: string, options?: ErrorCause) {
+    super(`object ${key} does not exist`, undefined, options);
+  }
+}
+
+/** No backup, or no point in time, matches what was asked for. */
+export class NothingMatchesError extends BackupctlError {
+  readonly code = "NOTHING_MATCHES";
+  readonly exitCode = 7;
+}
+
+/** Stored bytes are not what was written: checksum, length, truncation, a missing object. */
+export class IntegrityError extends BackupctlError {
+  readonly code = "INTEGRITY";
+  readonly exitCode = 8;
+}
+
+/** The destination of a restore is not empty, in use, too small or not writable. */
+export class DestinationError extends BackupctlError {
+  readonly code = "DESTINATION";
+  readonly exitCode = 9;
+}
+
+/** The repository is missing, belongs to somebody else or has a newer format. */
+export class RepositoryError extends BackupctlError {
+  readonly code = "REPOSITORY";
+  readonly exitCode = 10;
+}
+
+/** The PostgreSQL version, or a client program's, cannot do what was asked. */
+export class VersionError extends BackupctlError {
+  readonly code = "VERSION_NOT_SUPPORTED";
+  readonly exitCode = 13;
+}
+
+/** SIGINT or SIGTERM ended the run; what was begun is undone. */
+export class InterruptedError extends BackupctlError {
+  readonly code = "INTERRUPTED";
+  readonly exitCode = 130;
+  constructor(signal: string) {
+    super(`interrupted by ${signal}`, "nothing incomplete was kept; run the command again");
+  }
+}
+
+/** The exit status of a failure: 70, a bug, for anything that is not a {@link BackupctlError}. */
+export function exitStatus(error: unknown): number {
+  return error instanceof BackupctlError ? error.exitCode : 70;
+}
