@@ -1,0 +1,117 @@
+/** What the engines are given: ports only, and what they hand back. */
+import type { BackupManifest, BackupSlot, ManifestObject, Repository } from "../catalog/catalog.ts";
+import type { CodecPool, CodecSpec } from "../codec/codec.ts";
+import type { BackupMethod } from "../domain/backup_id.ts";
+import type { Clock } from "../domain/clock.ts";
+import type { Progress } from "../domain/progress.ts";
+import type {
+  BaseBackupSource,
+  ClientPrograms,
+  ConnectionOptions,
+  PostgresServer,
+  ServerIdentity,
+} from "../postgres/postgres.ts";
+import type { ObjectStore } from "../storage/storage.ts";
+
+/** What a backup needs of the world. */
+export interface BackupParts {
+  readonly repository: Repository;
+  readonly store: ObjectStore;
+  readonly codecs: CodecPool;
+  readonly server: PostgresServer;
+  readonly connection: ConnectionOptions;
+  readonly baseBackups: BaseBackupSource;
+  readonly programs: ClientPrograms;
+  readonly clock: Clock;
+  readonly progress: Progress;
+  /** backupctl's own version, for the manifest. */
+  readonly toolVersion: string;
+  /** This machine's name, for the manifest. */
+  readonly host: string | null;
+}
+
+/** What to back up and how. */
+export interface FullBackupOptions {
+  readonly method: BackupMethod;
+  readonly label?: string;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** Logical: these databases; all that allow connections when absent. */
+  readonly databases?: readonly string[];
+  readonly codec: CodecSpec;
+  /** Physical: do not spread the checkpoint. */
+  readonly fastCheckpoint?: boolean;
+  /** Physical: kilobytes a second at most. */
+  readonly maxRateKb?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What one method of backup is called with. */
+export interface BackupRun {
+  readonly slot: BackupSlot;
+  readonly identity: ServerIdentity;
+  readonly options: FullBackupOptions;
+}
+
+/** The part of the manifest that the method itself knows. */
+export interface BackupContent {
+  readonly objects: readonly ManifestObject[];
+  readonly timeline: number | null;
+  readonly startLsn: string | null;
+  readonly stopLsn: string | null;
+  readonly tablespaces: BackupManifest["tablespaces"];
+  readonly databases: BackupManifest["databases"];
+}
+
+/** What a restore needs of the world. */
+export interface RestoreParts {
+  readonly repository: Repository;
+  readonly store: ObjectStore;
+  readonly codecs: CodecPool;
+  readonly programs: ClientPrograms;
+  readonly progress: Progress;
+}
+
+/** Where a backup goes to. Exactly one of `destination` and `into`. */
+export interface RestoreOptions {
+  /** An empty or absent folder: the new PGDATA, or the folder of the dump files. */
+  readonly destination?: string;
+  /** Logical only: the live server that gets the databases. */
+  readonly into?: ConnectionOptions;
+  /** Logical only: these databases of the backup. */
+  readonly databases?: readonly string[];
+  /** Physical only: old location → new location of tablespaces. */
+  readonly tablespaceMap?: ReadonlyMap<string, string>;
+  /** Threads or connections at work. */
+  readonly jobs: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What a restore would do. Nothing was moved to find out. */
+export interface RestorePlan {
+  readonly backup: BackupManifest;
+  readonly destination: string;
+  readonly objects: number;
+  /** Bytes to fetch from the store. */
+  readonly fetchBytes: number;
+  /** Bytes that will be written. */
+  readonly writeBytes: number;
+  /** Free bytes at the destination; null when it cannot be told. */
+  readonly freeBytes: number | null;
+  readonly tablespaces: readonly {
+    readonly oid: number;
+    readonly from: string;
+    readonly to: string;
+  }[];
+  /** What stands in the way; empty when the restore may start. */
+  readonly obstacles: readonly string[];
+}
+
+/** What a restore did. */
+export interface RestoreReport {
+  readonly backup: BackupManifest;
+  readonly destination: string;
+  readonly files: number;
+  readonly rawBytes: number;
+  readonly fetchedBytes: number;
+  readonly durationSeconds: number;
+}

@@ -1,0 +1,49 @@
+import type { BackupManifest } from "../catalog/catalog.ts";
+import { NothingMatchesError } from "../domain/errors.ts";
+import { planLogicalRestore } from "./logical/plan_logical_restore.ts";
+import { restoreLogical } from "./logical/restore_logical.ts";
+import type { RestoreOptions, RestoreParts, RestorePlan, RestoreReport } from "./parts.ts";
+import { planPhysicalRestore } from "./physical/plan_physical_restore.ts";
+import { restorePhysical } from "./physical/restore_physical.ts";
+
+/** Restores backups from the manifests alone: no catalogue and no source server is needed. */
+export class RestoreEngine {
+  readonly #parts: RestoreParts;
+
+  constructor(parts: RestoreParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * The backup to restore: the one named, or the newest one that ended last.
+   *
+   * @throws {NothingMatchesError} when there is none.
+   */
+  async choose(id?: string, signal?: AbortSignal): Promise<BackupManifest> {
+    const { repository } = this.#parts;
+    if (id !== undefined) return await repository.backup(id, signal);
+    const newest = (await repository.backups(signal ? { signal } : {})).at(-1);
+    if (newest) return newest;
+    throw new NothingMatchesError(
+      `there is no backup of cluster ${repository.cluster} in ${repository.location}`,
+      'take one with "backupctl backup full", or name another cluster with --cluster',
+    );
+  }
+
+  /** What {@link RestoreEngine.restore} would do; moves nothing. */
+  async plan(backup: BackupManifest, options: RestoreOptions): Promise<RestorePlan> {
+    const plan = backup.method === "physical" ? planPhysicalRestore : planLogicalRestore;
+    return await plan(this.#parts, { backup, options });
+  }
+
+  /**
+   * Restores `backup`.
+   *
+   * @throws {DestinationError} before the first byte when the destination cannot take it.
+   * @throws {IntegrityError} naming the object that is damaged or missing.
+   */
+  async restore(backup: BackupManifest, options: RestoreOptions): Promise<RestoreReport> {
+    const restore = backup.method === "physical" ? restorePhysical : restoreLogical;
+    return await restore(this.#parts, { backup, options });
+  }
+}
