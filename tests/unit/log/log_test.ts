@@ -80,11 +80,32 @@ Deno.test("openLog() keeps placeholders in a message as they are", async () => {
   assert.equal(JSON.parse(lines[0]!).message, "label {event} {x}");
 });
 
+/** Text in which every third character moves a cursor, ends a line or turns the writing round. */
+const hostileText = fc.string({
+  maxLength: 60,
+  unit: fc.oneof(
+    fc.constantFrom(
+      "\u0000",
+      "\n",
+      "\r",
+      "\u001b",
+      "\u007f",
+      "\u009b",
+      "\u2028",
+      "\u202e",
+      "{",
+      "}",
+    ),
+    fc.string({ unit: "binary", minLength: 1, maxLength: 1 }),
+    fc.string({ minLength: 1, maxLength: 1 }),
+  ),
+});
+
 for (const format of ["json", "text"] as const) {
   Deno.test(`openLog() makes exactly one printable ${format} line of any message`, async () => {
     const lines: string[] = [];
     const log = await openLog({ level: "INFO", format, clock, write: (line) => lines.push(line) });
-    fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 60 }), (message) => {
+    fc.assert(fc.property(hostileText, (message) => {
       lines.length = 0;
       log.info("backup.note", message, { label: message });
       assert.equal(lines.length, 1);
