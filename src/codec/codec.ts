@@ -6,6 +6,11 @@
  */
 import type { Bytes } from "../domain/bytes.ts";
 
+export { BLOCK_BYTES, decodeBlock, encodeBlock } from "./block.ts";
+export { BlockReader, type StoredBlock } from "./block_reader.ts";
+export { formatCodec, parseCodec } from "./parse_codec.ts";
+export { StoredFormCheck } from "./stored_form_check.ts";
+
 /** An algorithm with its level: gzip 1 to 9, zstd 1 to 19. */
 export interface CodecSpec {
   readonly algorithm: "gzip" | "zstd";

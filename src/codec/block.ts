@@ -1,0 +1,179 @@
+/**
+ * One block of a stored object: an independent zstd frame or gzip member with its lengths in front.
+ * Runs on the calling thread and starts no worker, so that the WAL path may use it.
+ *
+ * - zstd: a skippable frame (RFC 8878, 3.1.2) of 8 bytes, the length of the zstd frame behind it
+ *   and the raw length, each 32 bits little-endian; then that frame, with its content checksum.
+ * - gzip: one member (RFC 1952) whose extra field has the subfield `BK` of 8 bytes: the length of
+ *   the whole member and the raw length.
+ *
+ * @module
+ */
+import * as zlib from "node:zlib";
+import type { Bytes } from "../domain/bytes.ts";
+import { MiB } from "../domain/bytes.ts";
+import { IntegrityError } from "../domain/errors.ts";
+import type { CodecSpec } from "./codec.ts";
+
+/** No block holds more raw bytes than this. */
+export const BLOCK_BYTES = MiB;
+
+/** What incompressible data may grow by, headers included; generous for both algorithms. */
+const MAX_GROWTH_BYTES = 16 * 1024;
+
+/** The native calls then fill one buffer of a block's size and copy nothing together. */
+const CHUNK_BYTES = BLOCK_BYTES + 64;
+
+const ZSTD_HEADER_BYTES = 16;
+const ZSTD_SKIPPABLE = [0x50, 0x2a, 0x4d, 0x18, 8, 0, 0, 0] as const;
+const GZIP_HEADER_BYTES = 24;
+const GZIP_TRAILER_BYTES = 8;
+/** Magic, deflate, FEXTRA, no time, no flags, unknown system, extra field of 12: `BK`, 8 bytes. */
+const GZIP_FIXED = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0, 0, 255, 12, 0, 0x42, 0x4b, 8, 0] as const;
+/** The level that `CompressionStream` has. */
+const GZIP_DEFAULT_LEVEL = 6;
+
+/** What stands in front of a block. */
+export interface BlockHeader {
+  /** Of the whole block, its header included. */
+  readonly storedBytes: number;
+  readonly rawBytes: number;
+}
+
+/** How many bytes {@link readBlockHeader} needs. */
+export function blockHeaderBytes(algorithm: CodecSpec["algorithm"]): number {
+  return algorithm === "zstd" ? ZSTD_HEADER_BYTES : GZIP_HEADER_BYTES;
+}
+
+/**
+ * Reads the lengths in front of a block.
+ *
+ * @param bytes at least {@link blockHeaderBytes} of them, from the block's first byte on.
+ * @throws {IntegrityError} when this is no header of ours, or promises more than a block may hold.
+ */
+export function readBlockHeader(algorithm: CodecSpec["algorithm"], bytes: Bytes): BlockHeader {
+  const fixed = algorithm === "zstd" ? ZSTD_SKIPPABLE : GZIP_FIXED;
+  if (fixed.some((value, index) => bytes[index] !== value)) {
+    throw new IntegrityError(`no ${algorithm} block begins where one must`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const length = view.getUint32(fixed.length, true);
+  const rawBytes = view.getUint32(fixed.length + 4, true);
+  const storedBytes = algorithm === "zstd" ? ZSTD_HEADER_BYTES + length : length;
+  if (rawBytes > BLOCK_BYTES || storedBytes > rawBytes + MAX_GROWTH_BYTES) {
+    throw new IntegrityError(
+      `a block promises ${rawBytes} raw bytes in ${storedBytes} stored ones, more than any may`,
+    );
+  }
+  if (storedBytes <= minimumBytes(algorithm)) {
+    throw new IntegrityError(`a block promises only ${storedBytes} stored bytes`);
+  }
+  return { storedBytes, rawBytes };
+}
+
+function minimumBytes(algorithm: CodecSpec["algorithm"]): number {
+  return algorithm === "zstd" ? ZSTD_HEADER_BYTES : GZIP_HEADER_BYTES + GZIP_TRAILER_BYTES;
+}
+
+/**
+ * Compresses one block.
+ *
+ * @param raw at most {@link BLOCK_BYTES}.
+ * @returns the whole block in a buffer of its own, ready to be transferred.
+ */
+export async function encodeBlock(spec: CodecSpec, raw: Bytes): Promise<Bytes> {
+  if (raw.length > BLOCK_BYTES) {
+    throw new RangeError(`a block of ${raw.length} bytes is above ${BLOCK_BYTES}`);
+  }
+  if (spec.algorithm === "zstd") return zstdBlock(zstdFrame(spec.level, raw), raw.length);
+  return gzipBlock(await deflate(spec.level, raw), raw);
+}
+
+function zstdFrame(level: number, raw: Bytes): Uint8Array {
+  return zlib.zstdCompressSync(raw, {
+    chunkSize: CHUNK_BYTES,
+    params: {
+      [zlib.constants.ZSTD_c_compressionLevel]: level,
+      [zlib.constants.ZSTD_c_checksumFlag]: 1,
+    },
+  });
+}
+
+function zstdBlock(frame: Uint8Array, rawBytes: number): Bytes {
+  const block = new Uint8Array(ZSTD_HEADER_BYTES + frame.length);
+  block.set(ZSTD_SKIPPABLE);
+  const view = new DataView(block.buffer);
+  view.setUint32(8, frame.length, true);
+  view.setUint32(12, rawBytes, true);
+  block.set(frame, ZSTD_HEADER_BYTES);
+  return block;
+}
+
+async function deflate(level: number, raw: Bytes): Promise<Uint8Array> {
+  if (level !== GZIP_DEFAULT_LEVEL) {
+    return zlib.deflateRawSync(raw, { level, chunkSize: CHUNK_BYTES });
+  }
+  const stream = new Blob([raw]).stream().pipeThrough(new CompressionStream("deflate-raw"));
+  return await new Response(stream).bytes();
+}
+
+function gzipBlock(deflated: Uint8Array, raw: Bytes): Bytes {
+  const block = new Uint8Array(GZIP_HEADER_BYTES + deflated.length + GZIP_TRAILER_BYTES);
+  block.set(GZIP_FIXED);
+  const view = new DataView(block.buffer);
+  view.setUint32(16, block.length, true);
+  view.setUint32(20, raw.length, true);
+  block.set(deflated, GZIP_HEADER_BYTES);
+  view.setUint32(block.length - 8, zlib.crc32(raw), true);
+  view.setUint32(block.length - 4, raw.length, true);
+  return block;
+}
+
+/**
+ * Opens exactly one block, comparing every length and its checksum.
+ *
+ * @param block the whole block, no byte more.
+ * @returns its raw bytes in a buffer that may be transferred.
+ * @throws {IntegrityError} when it is not what {@link encodeBlock} made.
+ */
+export function decodeBlock(algorithm: CodecSpec["algorithm"], block: Bytes): Bytes {
+  if (block.length < blockHeaderBytes(algorithm)) {
+    throw new IntegrityError(`a block ends after ${block.length} bytes`);
+  }
+  const { storedBytes, rawBytes } = readBlockHeader(algorithm, block);
+  if (storedBytes !== block.length) {
+    throw new IntegrityError(`a block of ${block.length} bytes promises ${storedBytes}`);
+  }
+  const raw = algorithm === "zstd" ? unzstd(block) : gunzip(block);
+  if (raw.length === rawBytes) return raw;
+  throw new IntegrityError(`a block gave ${raw.length} bytes and promised ${rawBytes}`);
+}
+
+function unzstd(block: Bytes): Bytes {
+  return opened(() => zlib.zstdDecompressSync(block.subarray(ZSTD_HEADER_BYTES), LIMITS));
+}
+
+function gunzip(block: Bytes): Bytes {
+  const deflated = block.subarray(GZIP_HEADER_BYTES, block.length - GZIP_TRAILER_BYTES);
+  const raw = opened(() => zlib.inflateRawSync(deflated, LIMITS));
+  const trailer = new DataView(block.buffer, block.byteOffset + block.length - GZIP_TRAILER_BYTES);
+  const crc = trailer.getUint32(0, true);
+  if (zlib.crc32(raw) !== crc || trailer.getUint32(4, true) !== raw.length) {
+    throw new IntegrityError("a block does not match its CRC-32 and length");
+  }
+  return raw;
+}
+
+/** More output than a block may hold is refused while it is made. */
+const LIMITS = { chunkSize: CHUNK_BYTES, maxOutputLength: BLOCK_BYTES } as const;
+
+function opened(open: () => Uint8Array): Bytes {
+  try {
+    return open() as Bytes;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new IntegrityError(`a block cannot be decompressed: ${reason}`, undefined, {
+      cause: error,
+    });
+  }
+}
