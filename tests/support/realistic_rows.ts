@@ -101,16 +101,16 @@ export function shopTables(scale: number): string[] {
        customer_id int not null references customers, placed_at timestamptz not null,
        status text not null, total numeric(12,2) not null, note text)`,
     `insert into orders (customer_id, placed_at, status, total, note)
-     select 1 + (i * 7919) % ${customers}, '2026-01-01'::timestamptz + i * interval '37 seconds',
-       (array['new','paid','sent','done'])[1 + i % 4], (i * 31337 % 1000000) / 100.0,
-       md5(i::text) || ' ' || md5((i * 3)::text)
+     select 1 + (i::bigint * 7919) % ${customers}, '2026-01-01'::timestamptz + i * interval '37 seconds',
+       (array['new','paid','sent','done'])[1 + i % 4], (i::bigint * 31337 % 1000000) / 100.0,
+       md5(i::text) || ' ' || md5((i::bigint * 3)::text)
      from generate_series(1, ${orders}) i`,
     `create index orders_by_customer on orders (customer_id, placed_at)`,
     `create table order_items (order_id bigint not null references orders, line int not null,
        sku text not null, quantity int not null, price numeric(10,2) not null,
        primary key (order_id, line))`,
     `insert into order_items select o, l, 'SKU-' || (o * 13 + l * 7) % 5000, 1 + (o + l) % 9,
-       ((o * l * 97) % 100000) / 100.0
+       ((o::bigint * l * 97) % 100000) / 100.0
      from generate_series(1, ${orders}) o, generate_series(1, 3) l`,
   ];
 }
