@@ -3,10 +3,14 @@ import { isBackupId } from "../domain/backup_id.ts";
 import { MANIFEST_VERSION } from "./manifest.ts";
 
 const LSN = /^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/;
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
+const MAX_INT = 2 ** 31 - 1;
+/** From the year 2000 on. */
+const TIME = /^2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z$/;
 
 const size = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const text = v.pipe(v.string(), v.maxLength(4096), v.check(hasNoNul, "has a zero byte"));
+/** Timelines and OIDs. */
+const unsigned = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(0xffffffff));
+const text = v.pipe(v.string(), v.maxLength(4096), v.check(isPlainText, "is not plain text"));
 const name = v.pipe(text, v.minLength(1));
 const lsn = v.pipe(v.string(), v.regex(LSN, "is not an LSN"));
 const time = v.pipe(v.string(), v.check(isTime, "is not a time in UTC"));
@@ -27,20 +31,20 @@ export const manifestSchema = v.object({
   id: v.pipe(v.string(), v.check(isBackupId, "is not the name of a backup")),
   cluster: name,
   systemIdentifier: v.pipe(v.string(), v.regex(/^\d{1,20}$/, "is not a system identifier")),
-  postgresVersion: v.pipe(v.number(), v.safeInteger(), v.minValue(90000)),
+  postgresVersion: v.pipe(v.number(), v.safeInteger(), v.minValue(90000), v.maxValue(MAX_INT)),
   method: v.picklist(["physical", "logical"]),
   kind: v.picklist(["full", "incremental"]),
   parentId: v.nullable(v.pipe(v.string(), v.check(isBackupId, "is not the name of a backup"))),
   label: v.nullable(text),
-  annotations: v.record(v.string(), text),
-  timeline: v.nullable(v.pipe(v.number(), v.safeInteger(), v.minValue(1))),
+  annotations: v.record(text, text),
+  timeline: v.nullable(unsigned),
   startLsn: v.nullable(lsn),
   stopLsn: v.nullable(lsn),
   walSegmentBytes: v.nullable(v.pipe(v.number(), v.check(isSegmentSize, "is no segment size"))),
   startedAt: time,
   stoppedAt: time,
   tablespaces: v.array(
-    v.object({ oid: v.pipe(v.number(), v.safeInteger(), v.minValue(1)), location: name }),
+    v.object({ oid: unsigned, location: name }),
   ),
   databases: v.array(v.object({ name, sizeBytes: v.nullable(size) })),
   objects: v.array(object),
@@ -57,14 +61,15 @@ export const manifestSchema = v.object({
 });
 
 function isSafeKey(key: string): boolean {
-  if (key.length > 900 || key === "backup.json") return false;
+  if (key.length > 900 || key === "backup.json" || !key.isWellFormed()) return false;
   // deno-lint-ignore no-control-regex -- keys become paths and lines of output
   if (/[\u0000-\u001f\u007f\\]/.test(key)) return false;
   return key.split("/").every((part) => part !== "" && part !== "." && part !== "..");
 }
 
-function hasNoNul(value: string): boolean {
-  return !value.includes("\0");
+/** PostgreSQL stores neither zero bytes nor halves of surrogate pairs. */
+function isPlainText(value: string): boolean {
+  return !value.includes("\0") && value.isWellFormed();
 }
 
 function isTime(value: string): boolean {

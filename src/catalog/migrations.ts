@@ -1,0 +1,120 @@
+/** The schema of the index: one step a version, applied once, in order, never changed later. */
+
+/** The version that this program reads and writes: the last step's. */
+export const SCHEMA_VERSION = 1;
+
+/** Statements of each version, from 1 on. `schema` is quoted already. */
+const STEPS: readonly ((schema: string) => readonly string[])[] = [
+  (schema) => [
+    `CREATE TABLE ${schema}.backups (
+       cluster text NOT NULL,
+       system_identifier text NOT NULL,
+       id text NOT NULL,
+       method text NOT NULL,
+       kind text NOT NULL,
+       parent_id text,
+       label text,
+       started_at timestamptz NOT NULL,
+       stopped_at timestamptz NOT NULL,
+       timeline bigint,
+       start_lsn pg_lsn,
+       stop_lsn pg_lsn,
+       postgres_version integer NOT NULL,
+       objects bigint NOT NULL,
+       raw_bytes bigint NOT NULL,
+       stored_bytes bigint NOT NULL,
+       host text,
+       tool_version text NOT NULL,
+       manifest jsonb NOT NULL,
+       PRIMARY KEY (cluster, system_identifier, id))`,
+    `COMMENT ON TABLE ${schema}.backups IS
+       'What backup.json of each backup says; "backupctl catalog rebuild" makes it anew'`,
+    `COMMENT ON COLUMN ${schema}.backups.manifest IS 'backup.json without its objects'`,
+    `CREATE INDEX backups_stopped_at ON ${schema}.backups (cluster, stopped_at)`,
+    `CREATE TABLE ${schema}.runs (
+       run_id uuid PRIMARY KEY,
+       cluster text NOT NULL,
+       operation text NOT NULL,
+       outcome text NOT NULL CHECK (outcome IN ('succeeded', 'failed', 'interrupted')),
+       started_at timestamptz NOT NULL,
+       finished_at timestamptz NOT NULL,
+       duration_seconds double precision NOT NULL,
+       backup_id text,
+       raw_bytes bigint,
+       stored_bytes bigint,
+       error_code text,
+       error_message text,
+       error_hint text,
+       host text,
+       tool_version text NOT NULL)`,
+    `COMMENT ON TABLE ${schema}.runs IS 'Every run of backupctl, the failed ones too'`,
+    `CREATE INDEX runs_finished_at ON ${schema}.runs (cluster, finished_at DESC)`,
+  ],
+];
+
+/** The first half of the advisory lock's key: "back" in ASCII. The second is the schema's hash. */
+const LOCK_CLASS = 0x6261636b;
+
+/**
+ * A name as SQL needs it, whatever is in it.
+ *
+ * @throws {RangeError} for what PostgreSQL cannot have as a name.
+ */
+export function quoteIdentifier(name: string): string {
+  const bytes = new TextEncoder().encode(name).length;
+  if (bytes === 0 || bytes > 63 || name.includes("\0")) {
+    throw new RangeError(`"${name}" cannot be a name: 1 to 63 bytes without a zero byte`);
+  }
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** Text as SQL needs it, whatever `standard_conforming_strings` is. */
+function quoteLiteral(text: string): string {
+  return `E'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
+}
+
+/**
+ * One statement, and so one transaction, that brings the schema to {@link SCHEMA_VERSION} from
+ * whatever it is. Hosts that do it at the same time wait for each other.
+ *
+ * The schema is created only when absent: CREATE SCHEMA IF NOT EXISTS asks for the right to create
+ * even where nothing is to be done.
+ */
+export function migrationStatement(schemaName: string): string {
+  const schema = quoteIdentifier(schemaName);
+  const steps = STEPS.map((step, index) =>
+    `IF current < ${index + 1} THEN
+       ${step(schema).join(";\n")};
+       INSERT INTO ${schema}.schema_version (version) VALUES (${index + 1});
+     END IF;`
+  );
+  const body = `
+    DECLARE current integer;
+    BEGIN
+      PERFORM pg_catalog.pg_advisory_xact_lock(${LOCK_CLASS}, pg_catalog.hashtext(${
+    quoteLiteral(schemaName)
+  }));
+      IF NOT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = ${
+    quoteLiteral(schemaName)
+  }) THEN
+        CREATE SCHEMA ${schema};
+      END IF;
+      IF pg_catalog.to_regclass(${quoteLiteral(`${schema}.schema_version`)}) IS NULL THEN
+        CREATE TABLE ${schema}.schema_version (
+          version integer PRIMARY KEY,
+          applied_at timestamptz NOT NULL DEFAULT pg_catalog.now());
+      END IF;
+      SELECT coalesce(pg_catalog.max(version), 0) INTO current FROM ${schema}.schema_version;
+      ${steps.join("\n")}
+    END`;
+  const tag = freeTag(body);
+  return `DO ${tag}${body}${tag}`;
+}
+
+/** A dollar quote that does not occur in `body`. */
+function freeTag(body: string): string {
+  for (let number = 0;; number++) {
+    const tag = `$migrate${number}$`;
+    if (!body.includes(tag)) return tag;
+  }
+}

@@ -1,0 +1,159 @@
+import { mapLimited } from "../domain/map_limited.ts";
+import { parseRunRecord, type RunRecord } from "./run_record.ts";
+
+const JOURNAL = "runs.jsonl";
+/** Only this user may read what failed and why. */
+const FILE_MODE = 0o600;
+const FOLDER_MODE = 0o700;
+
+/** Where a journal delivers to. */
+export interface RunSink {
+  recordRun(run: RunRecord): Promise<void>;
+}
+
+/** What became of a run that was to be recorded. */
+export interface RecordResult {
+  readonly recorded: boolean;
+  /** Why it waits in the journal. */
+  readonly reason?: unknown;
+}
+
+/** What a {@link RunJournal.reconcile} did. */
+export interface ReconcileReport {
+  readonly delivered: number;
+  /** Lines that are no runs: cut short by a crash. They are dropped. */
+  readonly unreadable: number;
+}
+
+/**
+ * Runs that could not be recorded in PostgreSQL, kept in a local file until they can: JSON lines in
+ * `<folder>/runs.jsonl`. Several processes may use one folder.
+ */
+export class RunJournal {
+  readonly #folder: string;
+
+  /** @param folder a state folder; made at the first write. */
+  constructor(folder: string) {
+    this.#folder = folder.replace(/\/+$/, "");
+  }
+
+  /**
+   * Records a run, and the waiting ones before it; when the sink fails, the run joins them.
+   *
+   * @param sink undefined when there is none: the run is kept.
+   * @throws {Error} when the file cannot be written either.
+   */
+  async record(run: RunRecord, sink: RunSink | undefined): Promise<RecordResult> {
+    let reason: unknown;
+    try {
+      if (sink) {
+        await this.reconcile(sink);
+        await sink.recordRun(run);
+        return { recorded: true };
+      }
+    } catch (error) {
+      reason = error;
+    }
+    await this.append(run);
+    return { recorded: false, reason };
+  }
+
+  /** Adds a run, durable when it returns. */
+  async append(run: RunRecord): Promise<void> {
+    // A crash may have left half a line behind: the newline in front keeps it from growing on.
+    const line = new TextEncoder().encode(`\n${JSON.stringify(run)}\n`);
+    await Deno.mkdir(this.#folder, { recursive: true, mode: FOLDER_MODE });
+    await this.#locked(async () => {
+      const path = `${this.#folder}/${JOURNAL}`;
+      using file = await Deno.open(path, { create: true, append: true, mode: FILE_MODE });
+      await writeAll(file, line);
+      await file.sync();
+      await syncFolder(this.#folder);
+    });
+  }
+
+  /** The runs that wait, oldest first. */
+  async pending(): Promise<readonly RunRecord[]> {
+    const names = await this.#files();
+    const texts = await mapLimited(names, 1, (name) => readIfThere(`${this.#folder}/${name}`));
+    return texts.flatMap((text) => parseLines(text).runs);
+  }
+
+  /**
+   * Delivers the waiting runs. Each may be delivered twice when a crash comes in between, which
+   * the sink must make one.
+   *
+   * @throws {Error} the sink's; what was not delivered stays.
+   */
+  async reconcile(sink: RunSink): Promise<ReconcileReport> {
+    await this.#setAside();
+    let [delivered, unreadable] = [0, 0];
+    for (const name of await this.#files()) {
+      if (name === JOURNAL) continue;
+      const path = `${this.#folder}/${name}`;
+      const lines = parseLines(await readIfThere(path));
+      for (const run of lines.runs) await sink.recordRun(run);
+      await Deno.remove(path).catch(ignoreMissing);
+      delivered += lines.runs.length;
+      unreadable += lines.unreadable;
+    }
+    return { delivered, unreadable };
+  }
+
+  /** Renames the journal, so that others go on writing a new one while this one is delivered. */
+  async #setAside(): Promise<void> {
+    const path = `${this.#folder}/${JOURNAL}`;
+    if (await Deno.stat(path).catch(ignoreMissing) === undefined) return;
+    await this.#locked(async () => {
+      const aside = `${this.#folder}/runs-${crypto.randomUUID()}.jsonl`;
+      await Deno.rename(path, aside).catch(ignoreMissing);
+    });
+  }
+
+  /** The journals set aside, then the one that is being written. */
+  async #files(): Promise<string[]> {
+    try {
+      const entries = await Array.fromAsync(Deno.readDir(this.#folder));
+      const names = entries.map(({ name }) => name).filter((name) => /^runs.*\.jsonl$/.test(name));
+      return names.sort();
+    } catch (error) {
+      ignoreMissing(error);
+      return [];
+    }
+  }
+
+  async #locked(work: () => Promise<void>): Promise<void> {
+    const path = `${this.#folder}/runs.lock`;
+    using file = await Deno.open(path, { create: true, write: true, mode: FILE_MODE });
+    await file.lock(true);
+    try {
+      await work();
+    } finally {
+      await file.unlock();
+    }
+  }
+}
+
+function parseLines(text: string): { runs: RunRecord[]; unreadable: number } {
+  const lines = text.split("\n").filter((line) => line !== "");
+  const runs = lines.map(parseRunRecord).filter((run) => run !== undefined);
+  return { runs, unreadable: lines.length - runs.length };
+}
+
+async function readIfThere(path: string): Promise<string> {
+  return await Deno.readTextFile(path).catch(ignoreMissing) ?? "";
+}
+
+function ignoreMissing(error: unknown): undefined {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
+
+async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  let written = 0;
+  while (written < bytes.length) written += await file.write(bytes.subarray(written));
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  using handle = await Deno.open(folder);
+  await handle.sync();
+}
