@@ -1,0 +1,120 @@
+import type { FileOwner } from "./chunk_unpacker.ts";
+import { cannotWrite, CONTROL_FILE, PENDING_CONTROL_FILE } from "./chunk_unpacker.ts";
+import { inspectFolder } from "./inspect_folder.ts";
+import { memberPath, type RestoreFolders } from "./member_path.ts";
+import { syncFolders, syncPath } from "./sync_folders.ts";
+import type { TablespaceTarget } from "./tablespace_targets.ts";
+
+const FOLDER_MODE = 0o700;
+
+/**
+ * The folders that a restore fills. While root restores they belong to root, so that nobody can
+ * lead its writes astray with links; at the end they are given to their owner.
+ */
+export class DestinationFolders {
+  readonly folders: RestoreFolders;
+  readonly owner: FileOwner | undefined;
+  readonly #tablespaces: readonly TablespaceTarget[];
+
+  constructor(
+    destination: string,
+    { tablespaces, owner }: {
+      readonly tablespaces: readonly TablespaceTarget[];
+      readonly owner: FileOwner | undefined;
+    },
+  ) {
+    this.folders = {
+      destination,
+      tablespaces: new Map(tablespaces.map(({ oid, to }) => [oid, to])),
+    };
+    this.owner = owner;
+    this.#tablespaces = tablespaces;
+  }
+
+  /** Every folder that is filled from outside of the others. */
+  get roots(): readonly string[] {
+    return [this.folders.destination, ...this.folders.tablespaces.values()];
+  }
+
+  /** Makes the folders, or takes those that are there and empty. @throws {DestinationError} */
+  async prepare(): Promise<void> {
+    for (const root of this.roots) {
+      await onPath(root, async () => {
+        const folder = await inspectFolder(root);
+        if (folder.state === "unusable") throw new Error(folder.reason);
+        if (folder.state === "absent") await this.#make(root);
+        if (this.owner && folder.state === "empty") await Deno.chown(root, 0, 0);
+        await Deno.chmod(root, FOLDER_MODE);
+      });
+    }
+  }
+
+  /** Links the tablespaces, as PostgreSQL finds them. @throws {DestinationError} */
+  async linkTablespaces(): Promise<void> {
+    const links = `${this.folders.destination}/pg_tblspc`;
+    for (const { oid, to } of this.#tablespaces) {
+      const path = `${links}/${oid}`;
+      await onPath(path, async () => {
+        await Deno.mkdir(links, { mode: FOLDER_MODE }).catch(unlessThere);
+        await Deno.symlink(to, path);
+      });
+    }
+  }
+
+  /**
+   * Makes everything durable, gives it to its owner, and only then lets pg_control appear.
+   *
+   * @param created folders that were made below the roots.
+   * @throws {DestinationError}
+   */
+  async finish(created: readonly string[]): Promise<void> {
+    const { destination } = this.folders;
+    await this.#give([...created, `${destination}/pg_tblspc`]);
+    await syncFolders(this.roots);
+    const control = memberPath(CONTROL_FILE, this.folders);
+    await onPath(
+      control,
+      () => Deno.rename(memberPath(PENDING_CONTROL_FILE, this.folders), control),
+    );
+    syncPath(control);
+    syncPath(`${destination}/global`);
+    await this.#give(this.roots.toReversed());
+    for (const root of this.roots) syncPath(root);
+  }
+
+  /** After a failure: no server may start from what is there. Never throws. */
+  async abandon(): Promise<void> {
+    await Deno.remove(memberPath(CONTROL_FILE, this.folders)).catch(() => {});
+    await this.#give(this.roots).catch(() => {});
+  }
+
+  async #make(root: string): Promise<void> {
+    const isDestination = root === this.folders.destination;
+    await Deno.mkdir(root, { mode: FOLDER_MODE, recursive: !isDestination });
+  }
+
+  async #give(paths: readonly string[]): Promise<void> {
+    const { owner } = this;
+    if (!owner) return;
+    for (const path of new Set(paths)) {
+      await onPath(path, () => Deno.chown(path, owner.uid, owner.gid)).catch(unlessMissing);
+    }
+  }
+}
+
+async function onPath(path: string, act: () => Promise<void>): Promise<void> {
+  try {
+    await act();
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+}
+
+function unlessThere(error: unknown): void {
+  if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+}
+
+function unlessMissing(error: unknown): void {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  if (!(cause instanceof Deno.errors.NotFound)) throw error;
+}

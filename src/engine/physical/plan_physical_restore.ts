@@ -1,0 +1,110 @@
+import { dirname, resolve } from "node:path";
+import type { BackupManifest } from "../../catalog/catalog.ts";
+import { formatBytes } from "../../domain/bytes.ts";
+import { DestinationError, UsageError } from "../../domain/errors.ts";
+import type { RestoreOptions, RestoreParts, RestorePlan } from "../parts.ts";
+import { freeSpace, totalFreeSpace } from "./free_space.ts";
+import { inspectFolder } from "./inspect_folder.ts";
+import { restoreOwner } from "./restore_owner.ts";
+import { type TablespaceTarget, tablespaceTargets } from "./tablespace_targets.ts";
+
+/** What is restored, and how. */
+export interface RestoreRun {
+  readonly backup: BackupManifest;
+  readonly options: RestoreOptions;
+}
+
+/**
+ * What a restore of a physical backup would do; looks, and moves nothing.
+ *
+ * @throws {UsageError} when the options do not fit the backup.
+ */
+export async function planPhysicalRestore(
+  _parts: RestoreParts,
+  { backup, options }: RestoreRun,
+): Promise<RestorePlan> {
+  const destination = destinationOf(options);
+  const tablespaces = tablespaceTargets(backup, options.tablespaceMap);
+  return {
+    backup,
+    destination,
+    objects: backup.objects.length,
+    fetchBytes: backup.storedBytes,
+    writeBytes: backup.rawBytes,
+    freeBytes: freeSpace(destination),
+    tablespaces,
+    obstacles: await obstacles(destination, tablespaces, backup.rawBytes),
+  };
+}
+
+function destinationOf({ destination, into, databases }: RestoreOptions): string {
+  if (into !== undefined || databases !== undefined) {
+    throw new UsageError(
+      "a physical backup holds whole clusters: it cannot go into a live server or by database",
+      "give an empty folder with --destination, or choose a logical backup",
+    );
+  }
+  if (destination === undefined || destination === "") {
+    throw new UsageError("no destination is given", "name an empty folder with --destination");
+  }
+  return resolve(destination);
+}
+
+async function obstacles(
+  destination: string,
+  tablespaces: readonly TablespaceTarget[],
+  bytes: number,
+): Promise<readonly string[]> {
+  const locations = tablespaces.map(({ to }) => to);
+  const found = [
+    ...await folderObstacles(destination, tablespaces),
+    ...overlaps([destination, ...locations]),
+    ...await ownerObstacles(destination),
+  ];
+  const free = totalFreeSpace([destination, ...locations]);
+  if (free === null || free >= bytes) return found;
+  const where = locations.length > 0 ? `${destination} and its tablespaces have` : destination;
+  const has = locations.length > 0 ? where : `${where} has`;
+  return [...found, `${has} ${formatBytes(free)} free, the backup needs ${formatBytes(bytes)}`];
+}
+
+async function folderObstacles(
+  destination: string,
+  tablespaces: readonly TablespaceTarget[],
+): Promise<readonly string[]> {
+  const found: string[] = [];
+  const root = await inspectFolder(destination);
+  if (root.state === "unusable") found.push(root.reason);
+  if (root.state === "absent" && !await isFolder(dirname(destination))) {
+    found.push(`${dirname(destination)}, the folder for ${destination}, does not exist`);
+  }
+  for (const { oid, to } of tablespaces) {
+    const folder = await inspectFolder(to);
+    if (folder.state === "unusable") found.push(`tablespace ${oid}: ${folder.reason}`);
+  }
+  return found;
+}
+
+/** Folders that are the same or lie within each other: files of one would mix with the other's. */
+function overlaps(folders: readonly string[]): readonly string[] {
+  return folders.flatMap((inner, index) =>
+    folders
+      .filter((outer, other) => other !== index && `${inner}/`.startsWith(`${outer}/`))
+      .filter((outer) => outer !== inner || folders.indexOf(inner) === index)
+      .map((outer) => inner === outer ? `${inner} is used twice` : `${inner} lies within ${outer}`)
+  );
+}
+
+async function ownerObstacles(destination: string): Promise<readonly string[]> {
+  try {
+    await restoreOwner(destination, { uid: Deno.uid() });
+    return [];
+  } catch (error) {
+    if (error instanceof DestinationError) return [`${error.message}; ${error.hint}`];
+    throw error;
+  }
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return (await Deno.stat(path).catch(() => undefined))?.isDirectory ?? false;
+}

@@ -1,0 +1,68 @@
+import type { Bytes } from "../../domain/bytes.ts";
+import { cannotWrite } from "./chunk_unpacker.ts";
+
+/**
+ * Makes everything below `folders` durable: one sync of each file system, which coreutils' `sync
+ * -f` asks syncfs(2) for; where that is missing, every file and folder on its own.
+ *
+ * @throws {DestinationError} when the disk reports a failure.
+ */
+export async function syncFolders(folders: readonly string[]): Promise<void> {
+  for (const folder of folders) {
+    if (!await syncFileSystem(folder)) await syncTree(folder);
+  }
+}
+
+/** Makes one file or folder durable. @throws {DestinationError} */
+export function syncPath(path: string): void {
+  try {
+    using file = Deno.openSync(path);
+    file.syncSync();
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+}
+
+async function syncFileSystem(folder: string): Promise<boolean> {
+  try {
+    const { success } = await new Deno.Command("sync", {
+      args: ["-f", folder],
+      stdin: "null",
+      stdout: "null",
+      stderr: "null",
+    }).output();
+    return success;
+  } catch {
+    return false; // there is no such program, or it may not be run
+  }
+}
+
+async function syncTree(folder: string): Promise<void> {
+  for await (const entry of Deno.readDir(folder)) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) await syncTree(path);
+    if (entry.isFile) syncPath(path);
+  }
+  syncPath(folder);
+}
+
+/** Writes a new file of mode 0600 from a stream, and makes it durable. @throws {DestinationError} */
+export async function writeNewFile(path: string, content: ReadableStream<Bytes>): Promise<void> {
+  using file = await openNew(path);
+  for await (const bytes of content) {
+    for (let at = 0; at < bytes.length;) {
+      at += await file.write(bytes.subarray(at)).catch((error) => {
+        throw cannotWrite(path, error);
+      });
+    }
+  }
+  await file.sync();
+}
+
+async function openNew(path: string): Promise<Deno.FsFile> {
+  try {
+    return await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+}

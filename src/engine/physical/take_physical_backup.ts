@@ -1,0 +1,133 @@
+import type { CodecSpec } from "../../codec/codec.ts";
+import { formatLsn } from "../../domain/lsn.ts";
+import { PostgresError, RunFailedError } from "../../domain/errors.ts";
+import type { BaseBackup, BaseBackupEvent } from "../../postgres/postgres.ts";
+import type { BackupContent, BackupParts, BackupRun } from "../parts.ts";
+import { BackupUploads } from "./backup_uploads.ts";
+import { ChunkCutter } from "./chunk_cutter.ts";
+import { StoredArchive } from "./stored_archive.ts";
+import { TarReader } from "./tar_reader.ts";
+
+/**
+ * Copies the whole cluster over the replication protocol into chunks of whole files.
+ *
+ * @throws {BackupctlError} with every upload given up; objects that were complete before are left
+ * to {@link Repository.discard}.
+ */
+export async function takePhysicalBackup(
+  parts: BackupParts,
+  { slot, options }: BackupRun,
+): Promise<BackupContent> {
+  const { progress, server, baseBackups } = parts;
+  const databases = await server.databases();
+  progress.begin("waiting for the checkpoint");
+  await using backup = await baseBackups.start({
+    label: options.label ?? slot.id,
+    fastCheckpoint: options.fastCheckpoint ?? false,
+    includeWal: true,
+    ...(options.maxRateKb !== undefined && { maxRateKb: options.maxRateKb }),
+    ...(options.signal && { signal: options.signal }),
+  });
+  progress.begin("copying the cluster", backup.estimatedBytes);
+  const objects = await storeBackup(parts, backup, {
+    folder: slot.folder,
+    codec: options.codec,
+    ...(options.signal && { signal: options.signal }),
+  });
+  return {
+    objects,
+    ...positions(backup),
+    tablespaces: backup.tablespaces,
+    databases: databases.map(({ name, sizeBytes }) => ({ name, sizeBytes: sizeBytes ?? null })),
+  };
+}
+
+function positions(
+  backup: BaseBackup,
+): Pick<BackupContent, "timeline" | "startLsn" | "stopLsn"> {
+  const { stopLsn, timeline } = backup.stop();
+  if (timeline !== backup.timeline) {
+    throw new RunFailedError(
+      `the server changed from timeline ${backup.timeline} to ${timeline} during the backup`,
+      "it was promoted meanwhile; take the backup again",
+    );
+  }
+  return { timeline, startLsn: formatLsn(backup.startLsn), stopLsn: formatLsn(stopLsn) };
+}
+
+interface StoreOptions {
+  readonly folder: string;
+  readonly codec: CodecSpec;
+  readonly signal?: AbortSignal;
+}
+
+async function storeBackup(
+  { store, codecs, progress }: BackupParts,
+  backup: BaseBackup,
+  { codec, ...where }: StoreOptions,
+): Promise<BackupContent["objects"]> {
+  const uploads = new BackupUploads(store, { ...where, codec: codecs.codec(codec) });
+  const recorder = new BackupRecorder(backup, uploads);
+  try {
+    for await (const event of backup.events()) {
+      where.signal?.throwIfAborted();
+      await recorder.take(event);
+      if (event.type === "data") progress.advance(event.bytes.length);
+    }
+    await recorder.finish();
+    return await uploads.finish();
+  } catch (error) {
+    await uploads.abort(error);
+    throw error;
+  }
+}
+
+/** Turns the events of a base backup into blocks for the uploads. */
+class BackupRecorder {
+  readonly #uploads: BackupUploads;
+  readonly #cutter = new ChunkCutter();
+  readonly #archive: StoredArchive;
+  readonly #awaited: Set<number | undefined>;
+  #reader: TarReader | undefined;
+
+  constructor(backup: BaseBackup, uploads: BackupUploads) {
+    const oids = backup.tablespaces.map(({ oid }) => oid);
+    this.#uploads = uploads;
+    this.#archive = new StoredArchive(this.#cutter, oids);
+    this.#awaited = new Set([undefined, ...oids]);
+  }
+
+  async take(event: BaseBackupEvent): Promise<void> {
+    if (event.type === "manifest") return await this.#uploads.manifest(event.bytes);
+    if (event.type === "archive") return this.#startArchive(event.tablespace?.oid);
+    if (!this.#reader) throw new PostgresError("the server sent data before any archive");
+    this.#reader.push(event.bytes);
+    await this.#store();
+  }
+
+  async finish(): Promise<void> {
+    this.#reader?.finish();
+    this.#archive.finish();
+    if (this.#awaited.size > 0) {
+      throw new PostgresError("the server did not send every tablespace", "read the server's log");
+    }
+    if (!this.#uploads.hasManifest) {
+      throw new PostgresError("the server sent no backup_manifest");
+    }
+    this.#cutter.endChunk();
+    await this.#store();
+  }
+
+  #startArchive(oid: number | undefined): void {
+    this.#reader?.finish();
+    if (!this.#awaited.delete(oid)) {
+      throw new PostgresError(`the server sent the archive of tablespace ${oid} unasked`);
+    }
+    this.#archive.archive(oid);
+    this.#reader = new TarReader(this.#archive);
+  }
+
+  async #store(): Promise<void> {
+    for (const block of this.#cutter.take()) await this.#uploads.chunk(block);
+  }
+}

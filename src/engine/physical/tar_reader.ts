@@ -1,0 +1,105 @@
+import type { Bytes } from "../../domain/bytes.ts";
+import { IntegrityError } from "../../domain/errors.ts";
+import type { TarMember } from "./tar_member.ts";
+import { parseTarHeader, TAR_BLOCK_BYTES } from "./tar_member.ts";
+
+/** Hears of the members of a tar, in order. What it throws stops the reader. */
+export interface TarHandler {
+  /** A member begins. Both arguments may be kept. */
+  begin(member: TarMember, header: Bytes): void;
+  /** The next bytes of its content. The view is valid only during the call. */
+  content(bytes: Bytes): void;
+  /** The member is complete. */
+  end(): void;
+}
+
+/** Reads a tar that comes in pieces of any length. */
+export class TarReader {
+  readonly #handler: TarHandler;
+  readonly #header = new Uint8Array(TAR_BLOCK_BYTES);
+  #headerFilled = 0;
+  /** Bytes of content and of padding that are still to come for the member under way. */
+  #content = 0;
+  #padding = 0;
+  #current: TarMember | undefined;
+  #zeroBlocks = 0;
+
+  constructor(handler: TarHandler) {
+    this.#handler = handler;
+  }
+
+  /** How many blocks of zeros, which end an archive, were seen. */
+  get zeroBlocks(): number {
+    return this.#zeroBlocks;
+  }
+
+  /** The name of the member under way, for messages. */
+  get current(): string | undefined {
+    return this.#current?.name;
+  }
+
+  /** @throws {IntegrityError} at the first byte that is wrong. */
+  push(bytes: Bytes): void {
+    let rest = bytes;
+    while (rest.length > 0) {
+      if (this.#content > 0) rest = this.#takeContent(rest);
+      else if (this.#padding > 0) rest = this.#takePadding(rest);
+      else rest = this.#takeHeader(rest);
+    }
+  }
+
+  /** @throws {IntegrityError} when the archive ended inside a member. */
+  finish(): void {
+    if (this.#current) {
+      throw new IntegrityError(
+        `the tar ends inside ${this.#current.name}, ${this.#content} bytes before its end`,
+      );
+    }
+    if (this.#headerFilled > 0) throw new IntegrityError("the tar ends inside a header");
+  }
+
+  #takeContent(bytes: Bytes): Bytes {
+    const part = bytes.subarray(0, this.#content);
+    this.#content -= part.length;
+    this.#handler.content(part);
+    if (this.#content === 0 && this.#padding === 0) this.#endMember();
+    return bytes.subarray(part.length);
+  }
+
+  #takePadding(bytes: Bytes): Bytes {
+    const length = Math.min(bytes.length, this.#padding);
+    this.#padding -= length;
+    if (this.#padding === 0) this.#endMember();
+    return bytes.subarray(length);
+  }
+
+  #takeHeader(bytes: Bytes): Bytes {
+    const part = bytes.subarray(0, TAR_BLOCK_BYTES - this.#headerFilled);
+    this.#header.set(part, this.#headerFilled);
+    this.#headerFilled += part.length;
+    if (this.#headerFilled === TAR_BLOCK_BYTES) this.#beginMember();
+    return bytes.subarray(part.length);
+  }
+
+  #beginMember(): void {
+    this.#headerFilled = 0;
+    const member = parseTarHeader(this.#header);
+    if (!member) {
+      this.#zeroBlocks += 1;
+      return;
+    }
+    if (this.#zeroBlocks > 0) {
+      throw new IntegrityError(`tar member ${member.name} stands behind the archive's end`);
+    }
+    this.#current = member;
+    this.#content = member.size;
+    this.#padding = (TAR_BLOCK_BYTES - member.size % TAR_BLOCK_BYTES) % TAR_BLOCK_BYTES;
+    this.#handler.begin(member, this.#header.slice());
+    if (member.size === 0) this.#endMember();
+  }
+
+  #endMember(): void {
+    this.#current = undefined;
+    this.#handler.end();
+  }
+}

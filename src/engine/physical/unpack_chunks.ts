@@ -1,0 +1,70 @@
+import type { ManifestObject } from "../../catalog/catalog.ts";
+import { mapLimited } from "../../domain/map_limited.ts";
+import type { RestoreParts } from "../parts.ts";
+import { namingObject } from "./naming_object.ts";
+import type { UnpackedChunk, UnpackSetup } from "./unpack_messages.ts";
+import { UnpackThread } from "./unpack_thread.ts";
+
+/** More threads than this wait for the disk and for the main thread. */
+const MAX_THREADS = 8;
+
+/** What to unpack, and where to. */
+export interface UnpackChunksOptions {
+  /** Prefix of the chunks' keys. */
+  readonly folder: string;
+  readonly chunks: readonly ManifestObject[];
+  readonly setup: UnpackSetup;
+  /** How many threads. */
+  readonly jobs: number;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Unpacks chunks on several threads, the largest first. The first failure stops all of them.
+ *
+ * @returns the sum of what was written.
+ * @throws {IntegrityError} naming the object that is damaged or missing.
+ * @throws {DestinationError} when a file cannot be written.
+ */
+export async function unpackChunks(
+  { store, progress }: RestoreParts,
+  { folder, chunks, setup, jobs, signal }: UnpackChunksOptions,
+): Promise<UnpackedChunk> {
+  const failed = new AbortController();
+  const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+  const largestFirst = chunks.toSorted((left, right) => right.rawBytes - left.rawBytes);
+  const threads: UnpackThread[] = [];
+  const idle: UnpackThread[] = [];
+  const start = () => {
+    const thread = new UnpackThread(setup);
+    threads.push(thread);
+    return thread;
+  };
+  try {
+    const count = Math.max(1, Math.min(jobs, MAX_THREADS));
+    const unpacked = await mapLimited(largestFirst, count, async (object) => {
+      const thread = idle.pop() ?? start();
+      const chunk = await namingObject(`${folder}${object.key}`, async (key) => {
+        const stored = await store.get(key, { signal: either });
+        const onProgress = (rawBytes: number) => progress.advance(rawBytes);
+        return await thread.unpack(stored, { expected: object, onProgress, signal: either });
+      }).catch((error) => {
+        failed.abort(error);
+        throw error;
+      });
+      idle.push(thread);
+      return chunk;
+    });
+    return sum(unpacked);
+  } finally {
+    for (const thread of threads) thread.stop();
+  }
+}
+
+function sum(chunks: readonly UnpackedChunk[]): UnpackedChunk {
+  return {
+    files: chunks.reduce((files, chunk) => files + chunk.files, 0),
+    created: chunks.flatMap(({ created }) => created),
+    required: chunks.flatMap(({ required }) => required),
+  };
+}

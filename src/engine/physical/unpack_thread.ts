@@ -1,0 +1,101 @@
+import type { StoredForm } from "../../codec/codec.ts";
+import type { Bytes } from "../../domain/bytes.ts";
+import { MiB } from "../../domain/bytes.ts";
+import { DestinationError, IntegrityError } from "../../domain/errors.ts";
+import type { UnpackedChunk, UnpackReply, UnpackRequest, UnpackSetup } from "./unpack_messages.ts";
+
+/** Stored bytes that wait in a thread at most: enough to keep it busy while the store answers. */
+const WINDOW_BYTES = 4 * MiB;
+
+/** How one chunk is handed over. */
+export interface UnpackOptions {
+  readonly expected: StoredForm;
+  /** So many more raw bytes are on disk. */
+  readonly onProgress: (rawBytes: number) => void;
+  readonly signal: AbortSignal;
+}
+
+/** One unpacking thread, seen from the main thread. It works on one chunk at a time. */
+export class UnpackThread {
+  readonly #worker = new Worker(new URL("./unpack_worker.ts", import.meta.url), { type: "module" });
+  #waitingBytes = 0;
+  #wake = () => {};
+  #done = Promise.withResolvers<UnpackedChunk>();
+  #onProgress: (rawBytes: number) => void = () => {};
+
+  constructor(setup: UnpackSetup) {
+    this.#worker.onmessage = (event: MessageEvent<UnpackReply>) => this.#hear(event.data);
+    this.#worker.onerror = (event) => {
+      event.preventDefault();
+      this.#fail(new Error(`an unpacking thread failed: ${event.message}`));
+    };
+    this.#send({ type: "setup", setup });
+  }
+
+  /**
+   * Unpacks one chunk.
+   *
+   * @throws {IntegrityError} when it is not what is expected; files of it may be on disk by then.
+   * @throws {DestinationError} when a file cannot be written.
+   */
+  async unpack(
+    stored: ReadableStream<Bytes>,
+    { expected, onProgress, signal }: UnpackOptions,
+  ): Promise<UnpackedChunk> {
+    this.#done = Promise.withResolvers<UnpackedChunk>();
+    this.#done.promise.catch(() => {}); // awaited below, perhaps later
+    this.#onProgress = onProgress;
+    const stop = () => this.#fail(signal.reason);
+    signal.addEventListener("abort", stop, { once: true });
+    try {
+      signal.throwIfAborted();
+      this.#send({ type: "begin", expected });
+      for await (const bytes of stored) await this.#feed(bytes);
+      this.#send({ type: "end" });
+      return await this.#done.promise;
+    } finally {
+      signal.removeEventListener("abort", stop);
+    }
+  }
+
+  /** Ends the thread, whatever it does. */
+  stop(): void {
+    this.#worker.terminate();
+  }
+
+  async #feed(bytes: Bytes): Promise<void> {
+    // Not every store owns the buffer that it hands out, so it is copied, not transferred.
+    const copy = bytes.slice();
+    this.#waitingBytes += copy.length;
+    this.#send({ type: "bytes", bytes: copy });
+    while (this.#waitingBytes >= WINDOW_BYTES) {
+      const taken = new Promise<void>((resolve) => this.#wake = resolve);
+      await Promise.race([taken, this.#done.promise]);
+    }
+  }
+
+  #send(request: UnpackRequest): void {
+    this.#worker.postMessage(request, request.type === "bytes" ? [request.bytes.buffer] : []);
+  }
+
+  #hear(reply: UnpackReply): void {
+    if (reply.type === "done") return this.#done.resolve(reply.chunk);
+    if (reply.type === "failed") return this.#fail(failure(reply));
+    this.#waitingBytes -= reply.storedBytes;
+    this.#onProgress(reply.rawBytes);
+    this.#wake();
+  }
+
+  #fail(reason: unknown): void {
+    this.#done.reject(reason);
+    this.#wake();
+  }
+}
+
+function failure(
+  { kind, message, hint }: Extract<UnpackReply, { readonly type: "failed" }>,
+): Error {
+  if (kind === "integrity") return new IntegrityError(message, hint);
+  if (kind === "destination") return new DestinationError(message, hint);
+  return new Error(`an unpacking thread threw: ${message}`);
+}
