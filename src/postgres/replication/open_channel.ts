@@ -1,18 +1,9 @@
 import type { Bytes } from "../../domain/bytes.ts";
 import type { ConnectionOptions } from "../postgres.ts";
 import { isSocketFolder, socketPath } from "../server_errors.ts";
+import { openTlsSocket, type Transport } from "../tls_socket.ts";
 import type { Channel } from "./channel.ts";
-import { openTlsChannel } from "./tls_channel.ts";
-
-/** Whether a connection is encrypted. */
-export type Transport = "plain" | "tls";
-
-/** The transports that libpq's sslmode allows, in the order in which they are tried. */
-export function transports({ host, sslmode }: ConnectionOptions): readonly Transport[] {
-  if (isSocketFolder(host) || sslmode === "disable") return ["plain"];
-  if (sslmode === "allow") return ["plain", "tls"];
-  return sslmode === "prefer" ? ["tls", "plain"] : ["tls"];
-}
+import { TlsChannel } from "./tls_channel.ts";
 
 /**
  * Opens a connection.
@@ -26,7 +17,7 @@ export async function openChannel(
   { signal }: { readonly signal: AbortSignal },
 ): Promise<Channel> {
   if (transport === "tls") {
-    return await openTlsChannel(connection, { signal });
+    return new TlsChannel(await openTlsSocket(connection, { signal }));
   }
   const socket = await connect(connection, signal);
   if (!signal.aborted) return new PlainChannel(socket);

@@ -1,101 +1,13 @@
 import type { Buffer } from "node:buffer";
-import { once } from "node:events";
-import { connect, type Socket } from "node:net";
-import { connect as connectTls, type TLSSocket } from "node:tls";
+import type { TLSSocket } from "node:tls";
 import { type Bytes, MiB } from "../../domain/bytes.ts";
-import { PostgresError } from "../../domain/errors.ts";
-import type { ConnectionOptions } from "../postgres.ts";
-import { serverAddress } from "../server_errors.ts";
-import { tlsOptions } from "../tls_options.ts";
 import type { Channel } from "./channel.ts";
-import { sslRequest } from "./wire.ts";
 
-/** Milliseconds until the operating system asks a silent peer whether it is still there. */
-const KEEPALIVE_MS = 60_000;
 /** Received and not yet read, above which no more is taken from the socket. */
 const MOST_QUEUED = 4 * MiB;
 
-/** The server speaks no TLS, or its certificate is not trusted. */
-export class TlsRefusedError extends PostgresError {}
-
-/**
- * Opens a connection, asks for TLS (PostgreSQL docs, "SSL Session Encryption"), and verifies the
- * certificate as the sslmode says. By `node:tls`, since `Deno.startTls` trusts further authorities
- * beside the one in `sslrootcert`, and knows neither client certificates nor `require`.
- *
- * @throws {TlsRefusedError} when there is no TLS or no trust.
- */
-export async function openTlsChannel(
-  connection: ConnectionOptions,
-  { signal }: { readonly signal: AbortSignal },
-): Promise<Channel> {
-  const options = await tlsOptions(connection);
-  const socket = connect({ host: connection.host, port: connection.port });
-  const abort = () => socket.destroy();
-  signal.addEventListener("abort", abort);
-  try {
-    await once(socket, "connect", { signal });
-    socket.setNoDelay(true);
-    socket.setKeepAlive(true, KEEPALIVE_MS);
-    await negotiate(socket, connection, signal);
-    const secure = connectTls({ ...options, socket });
-    await handshake(secure, connection, signal);
-    return new TlsChannel(secure);
-  } catch (error) {
-    socket.destroy();
-    throw signal.aborted ? signal.reason : error;
-  } finally {
-    signal.removeEventListener("abort", abort);
-  }
-}
-
-async function negotiate(
-  socket: Socket,
-  connection: ConnectionOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  const address = serverAddress(connection);
-  const answered = once(socket, "data", { signal });
-  const ended = once(socket, "close", { signal }).then(() => [] as unknown[]);
-  ended.catch(() => {}); // the abort of the signal is reported by the other
-  socket.write(sslRequest());
-  const [answer] = await Promise.race([answered, ended]) as [Buffer | undefined];
-  if (answer?.length === 1 && answer[0] === 0x53) return;
-  if (answer?.length === 1 && answer[0] === 0x4e) {
-    throw new TlsRefusedError(
-      `PostgreSQL at ${address} does not offer TLS, which sslmode=${connection.sslmode} asks for`,
-      "set ssl = on on the server, or another sslmode",
-    );
-  }
-  // More than one byte may be a man in the middle who slips in clear text: CVE-2021-23222.
-  throw new PostgresError(
-    `${address} did not answer the request for TLS as PostgreSQL does`,
-    "is this the port of a PostgreSQL server?",
-  );
-}
-
-async function handshake(
-  secure: TLSSocket,
-  connection: ConnectionOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    await once(secure, "secureConnect", { signal });
-  } catch (cause) {
-    secure.on("error", () => {}); // what follows the first failure is of no interest
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new TlsRefusedError(
-      `no trusted TLS connection to PostgreSQL at ${serverAddress(connection)}: ${why}`,
-      /altname|Hostname/i.test(why)
-        ? "connect by a name that the server's certificate has, or use sslmode=verify-ca"
-        : "does sslrootcert name the authority that signed the server's certificate?",
-      { cause },
-    );
-  }
-}
-
-/** Received buffers wait in a queue until they are read. */
-class TlsChannel implements Channel {
+/** A TLS connection. Received buffers wait in a queue until they are read. */
+export class TlsChannel implements Channel {
   readonly encrypted = true;
   readonly #socket: TLSSocket;
   #queue: Buffer[] = [];

@@ -1,11 +1,11 @@
 import { PostgresError } from "../../domain/errors.ts";
 import type { ConnectionOptions } from "../postgres.ts";
 import { refusal, type ServerMessage, ServerRefusal, unreachable } from "../server_errors.ts";
+import { TlsRefusedError, type Transport, transports } from "../tls_socket.ts";
 import { Authenticator } from "./authenticate.ts";
 import type { Channel } from "./channel.ts";
 import { MessageReader } from "./message_reader.ts";
-import { openChannel, type Transport, transports } from "./open_channel.ts";
-import { TlsRefusedError } from "./tls_channel.ts";
+import { openChannel } from "./open_channel.ts";
 import {
   dataRow,
   MESSAGE,

@@ -6,8 +6,6 @@
 import type { Bytes } from "../../domain/bytes.ts";
 import type { ServerMessage } from "../server_errors.ts";
 
-/** The code of an SSLRequest in place of a protocol version. */
-const SSL_REQUEST = 80877103;
 /** 3.0. */
 const PROTOCOL = 196608;
 
@@ -31,15 +29,6 @@ export const MESSAGE = {
   copyData: code("d"),
   copyDone: code("c"),
 } as const;
-
-/** Asks whether the server speaks TLS; it answers with one byte, `S` or `N`. */
-export function sslRequest(): Bytes {
-  const bytes = new Uint8Array(8);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, 8);
-  view.setUint32(4, SSL_REQUEST);
-  return bytes;
-}
 
 /** The StartupMessage with its parameters. */
 export function startupMessage(parameters: Readonly<Record<string, string>>): Bytes {

@@ -1,0 +1,270 @@
+import postgres from "postgres";
+import type {
+  ConnectionOptions,
+  DatabaseInfo,
+  PostgresServer,
+  ServerIdentity,
+} from "./postgres.ts";
+import { StreamSource } from "./replication/stream_base_backup.ts";
+import {
+  refusal,
+  serverAddress,
+  type ServerMessage,
+  ServerRefusal,
+  unreachable,
+} from "./server_errors.ts";
+import {
+  openPlainSocket,
+  openTlsSocket,
+  TlsRefusedError,
+  type Transport,
+  transports,
+} from "./tls_socket.ts";
+
+type Value = string | number | boolean | null;
+type Sql = ReturnType<typeof client>;
+type Row = Readonly<Record<string, unknown>>;
+
+/** Seconds until a connection attempt is given up, unless the options say otherwise. */
+const CONNECT_TIMEOUT_SECONDS = 10;
+/** Connections at most; each is closed after so many idle seconds. */
+const MOST_CONNECTIONS = 2;
+const IDLE_SECONDS = 30;
+/** SQLSTATE of a missing right, and of a role that pg_hba.conf does not let in. */
+const INSUFFICIENT_PRIVILEGE = "42501";
+const NOT_AUTHORIZED = "28000";
+
+/**
+ * Types whose parameters the driver would rewrite: boolean, bytea, JSON, dates and times. Values
+ * come as text that PostgreSQL reads itself.
+ */
+const AS_TEXT = Object.fromEntries(
+  [16, 17, 114, 3802, 1082, 1083, 1114, 1184].map((oid) => [
+    `oid${oid}`,
+    { to: oid, from: [], serialize: String, parse: (text: string) => text },
+  ]),
+);
+
+const IDENTITY = `
+  select current_setting('server_version_num')::int as version,
+         current_setting('server_version') as version_text,
+         current_setting('data_checksums') = 'on' as checksums,
+         pg_catalog.pg_is_in_recovery() as in_recovery,
+         (select setting::bigint::text from pg_catalog.pg_settings where name = 'wal_segment_size')
+           as segment_bytes,
+         (select setting from pg_catalog.pg_settings where name = 'data_directory') as directory`;
+
+/** On a primary the control file may lag behind a promotion: the name of the current segment does not. */
+const TIMELINE_OF_PRIMARY =
+  `select pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) as name`;
+const TIMELINE_OF_STANDBY = `
+  select greatest(c.timeline_id, r.min_recovery_end_timeline) as timeline
+    from pg_catalog.pg_control_checkpoint() c, pg_catalog.pg_control_recovery() r`;
+const SYSTEM_IDENTIFIER =
+  `select system_identifier::text as identifier from pg_catalog.pg_control_system()`;
+
+const DATABASES = `
+  select datname as name,
+         case when pg_catalog.has_database_privilege(oid, 'CONNECT')
+              then pg_catalog.pg_database_size(oid)::text end as bytes
+    from pg_catalog.pg_database
+   where datallowconn and not datistemplate and datconnlimit <> -2
+   order by datname`;
+
+/** A server that answers SQL, by npm:postgres. It connects with the first question. */
+export class SqlServer implements PostgresServer {
+  readonly address: string;
+  readonly #connection: ConnectionOptions;
+  #opening: Promise<Sql> | undefined;
+
+  constructor(connection: ConnectionOptions) {
+    this.#connection = connection;
+    this.address = serverAddress(connection);
+  }
+
+  async identity(): Promise<ServerIdentity> {
+    const [row = {}] = await this.query(IDENTITY);
+    const inRecovery = row.in_recovery === true;
+    return {
+      systemIdentifier: await this.#systemIdentifier(),
+      version: Number(row.version),
+      versionText: String(row.version_text),
+      timeline: await this.#timeline(inRecovery),
+      walSegmentBytes: Number(row.segment_bytes),
+      dataChecksums: row.checksums === true,
+      inRecovery,
+      dataDirectory: typeof row.directory === "string" ? row.directory : undefined,
+    };
+  }
+
+  async databases(): Promise<readonly DatabaseInfo[]> {
+    const rows = await this.query(DATABASES);
+    return rows.map(({ name, bytes }) => ({
+      name: String(name),
+      sizeBytes: bytes === null ? undefined : Number(bytes),
+    }));
+  }
+
+  /** Values in pg_settings' base units, such as `16777216` for wal_segment_size. */
+  async settings(names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    if (names.length === 0) return new Map();
+    const places = names.map((_, index) => `$${index + 1}`).join(", ");
+    const text = `select name, setting from pg_catalog.pg_settings where name in (${places})`;
+    const rows = await this.query(text, names);
+    return new Map(rows.map(({ name, setting }) => [String(name), String(setting)]));
+  }
+
+  /** Without parameters there may be several statements; the rows are the last one's. */
+  async query(text: string, parameters: readonly Value[] = []): Promise<readonly Row[]> {
+    const sql = await this.#connected();
+    return await this.#run(sql, text, parameters);
+  }
+
+  async close(): Promise<void> {
+    const opening = this.#opening;
+    this.#opening = undefined;
+    const sql = await opening?.catch(() => undefined);
+    await sql?.end({ timeout: 5 });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #connected(): Promise<Sql> {
+    this.#opening ??= this.#open().catch((error) => {
+      this.#opening = undefined;
+      throw error;
+    });
+    return this.#opening;
+  }
+
+  /** Tries each transport that the sslmode allows. */
+  async #open(): Promise<Sql> {
+    const kinds = transports(this.#connection);
+    let first: unknown;
+    for (const kind of kinds) {
+      const sql = client(this.#connection, kind);
+      try {
+        await this.#run(sql, "select 1", []);
+        return sql;
+      } catch (error) {
+        await sql.end({ timeout: 1 });
+        first ??= error;
+        if (kind === kinds.at(-1) || !mayTryOther(error)) {
+          throw first instanceof TlsRefusedError ? error : first;
+        }
+      }
+    }
+    throw first;
+  }
+
+  async #run(
+    sql: Sql,
+    text: string,
+    parameters: readonly Value[],
+  ): Promise<readonly Row[]> {
+    try {
+      const values = parameters.map((value) => value === null ? null : String(value));
+      const result: readonly unknown[] = await sql.unsafe(text, values);
+      const last = Array.isArray(result.at(-1)) ? result.at(-1) as readonly Row[] : result;
+      return [...last as readonly Row[]];
+    } catch (error) {
+      throw this.#failure(error);
+    }
+  }
+
+  #failure(error: unknown): unknown {
+    const said = serverMessage(error);
+    if (said) return refusal(said, { connection: this.#connection, replication: false });
+    return unreachable(error, this.#connection);
+  }
+
+  /** By SQL; by the replication protocol when the role may not ask by SQL. */
+  async #systemIdentifier(): Promise<string> {
+    try {
+      const [row] = await this.query(SYSTEM_IDENTIFIER);
+      return String(row?.identifier);
+    } catch (error) {
+      if (!isPrivilege(error)) throw error;
+      return await this.#identifierByReplication();
+    }
+  }
+
+  async #identifierByReplication(): Promise<string> {
+    try {
+      return (await new StreamSource(this.#connection).identify()).systemIdentifier;
+    } catch {
+      const role = this.#connection.user;
+      throw new ServerRefusal(
+        `role ${role} may not ask PostgreSQL at ${this.address} for its system identifier`,
+        INSUFFICIENT_PRIVILEGE,
+        `GRANT EXECUTE ON FUNCTION pg_control_system() TO ${role}, or ALTER ROLE ${role} REPLICATION`,
+      );
+    }
+  }
+
+  async #timeline(inRecovery: boolean): Promise<number> {
+    if (!inRecovery) {
+      const [row] = await this.query(TIMELINE_OF_PRIMARY);
+      return Number.parseInt(String(row?.name).slice(0, 8), 16);
+    }
+    try {
+      const [row] = await this.query(TIMELINE_OF_STANDBY);
+      return Number(row?.timeline);
+    } catch (error) {
+      if (!isPrivilege(error)) throw error;
+      return (await new StreamSource(this.#connection).identify()).timeline;
+    }
+  }
+}
+
+function client(connection: ConnectionOptions, transport: Transport) {
+  const { port, user, password, database, applicationName = "backupctl" } = connection;
+  const seconds = connection.connectTimeout ?? CONNECT_TIMEOUT_SECONDS;
+  const options = {
+    // The socket is ours, and this host only a name: the driver would cut IPv6 addresses in two.
+    ...{ host: "server", port, user, database, password: password ?? "" },
+    max: MOST_CONNECTIONS,
+    idle_timeout: IDLE_SECONDS,
+    connect_timeout: seconds,
+    connection: { application_name: applicationName },
+    // Statements without names and no question about types: poolers may sit in between.
+    prepare: false,
+    fetch_types: false,
+    types: AS_TEXT,
+    onnotice: () => {},
+    ssl: false,
+    socket: () => openSocket(connection, transport, seconds),
+  };
+  return postgres(options);
+}
+
+/** The driver's own way neither trusts one authority alone nor knows libpq's sslmodes. */
+async function openSocket(connection: ConnectionOptions, transport: Transport, seconds: number) {
+  const controller = new AbortController();
+  const late = () => controller.abort(new Error(`ETIMEDOUT: no connection in ${seconds} s`));
+  const timer = setTimeout(late, seconds * 1000);
+  try {
+    const open = transport === "tls" ? openTlsSocket : openPlainSocket;
+    return await open(connection, { signal: controller.signal });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The driver's error as the server said it; undefined when it is another one. */
+function serverMessage(error: unknown): ServerMessage | undefined {
+  if (!(error instanceof postgres.PostgresError)) return undefined;
+  const { severity, code, message, detail, hint } = error;
+  return { severity, code, message, ...(detail && { detail }), ...(hint && { hint }) };
+}
+
+function isPrivilege(error: unknown): boolean {
+  return error instanceof ServerRefusal && error.sqlstate === INSUFFICIENT_PRIVILEGE;
+}
+
+function mayTryOther(error: unknown): boolean {
+  if (error instanceof TlsRefusedError) return true;
+  return error instanceof ServerRefusal && error.sqlstate === NOT_AUTHORIZED;
+}

@@ -1,0 +1,127 @@
+import type { Buffer } from "node:buffer";
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import { PostgresError } from "../domain/errors.ts";
+import type { ConnectionOptions } from "./postgres.ts";
+import { isSocketFolder, serverAddress, socketPath } from "./server_errors.ts";
+import { tlsOptions } from "./tls_options.ts";
+
+/** Milliseconds until the operating system asks a silent peer whether it is still there. */
+const KEEPALIVE_MS = 60_000;
+/** An SSLRequest: its length, and its code in place of a protocol version. */
+const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
+
+/** The server speaks no TLS, or its certificate is not trusted. */
+export class TlsRefusedError extends PostgresError {}
+
+/** Whether a connection is encrypted. */
+export type Transport = "plain" | "tls";
+
+/** The transports that libpq's sslmode allows, in the order in which they are tried. */
+export function transports({ host, sslmode }: ConnectionOptions): readonly Transport[] {
+  if (isSocketFolder(host) || sslmode === "disable") return ["plain"];
+  if (sslmode === "allow") return ["plain", "tls"];
+  return sslmode === "prefer" ? ["tls", "plain"] : ["tls"];
+}
+
+/** Opens a connection without TLS, over TCP or a Unix socket. */
+export async function openPlainSocket(
+  { host, port }: ConnectionOptions,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<Socket> {
+  const socket = isSocketFolder(host) ? connect(socketPath({ host, port })) : connect(port, host);
+  return await guarded(socket, signal, async () => {
+    await once(socket, "connect", { signal });
+    if (isSocketFolder(host)) return socket;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEPALIVE_MS);
+    return socket;
+  });
+}
+
+/**
+ * Opens a connection, asks for TLS (PostgreSQL docs, "SSL Session Encryption"), and verifies the
+ * certificate as the sslmode says. By `node:tls`, since `Deno.startTls` trusts further authorities
+ * beside the one in `sslrootcert`, and knows neither client certificates nor `require`.
+ *
+ * @throws {TlsRefusedError} when there is no TLS or no trust.
+ */
+export async function openTlsSocket(
+  connection: ConnectionOptions,
+  { signal }: { readonly signal: AbortSignal },
+): Promise<TLSSocket> {
+  const options = await tlsOptions(connection);
+  const socket = await openPlainSocket(connection, { signal });
+  return await guarded(socket, signal, async () => {
+    await negotiate(socket, connection, signal);
+    const secure = connectTls({ ...options, socket });
+    await handshake(secure, connection, signal);
+    return secure;
+  });
+}
+
+/** Does `work`; when it fails, or the signal comes meanwhile, the socket is destroyed. */
+async function guarded<T>(
+  socket: Socket,
+  signal: AbortSignal,
+  work: () => Promise<T>,
+): Promise<T> {
+  const abort = () => socket.destroy();
+  signal.addEventListener("abort", abort);
+  try {
+    return await work();
+  } catch (error) {
+    socket.on("error", () => {}); // what follows the first failure is of no interest
+    socket.destroy();
+    throw signal.aborted ? signal.reason : error;
+  } finally {
+    signal.removeEventListener("abort", abort);
+  }
+}
+
+async function negotiate(
+  socket: Socket,
+  connection: ConnectionOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const address = serverAddress(connection);
+  const answered = once(socket, "data", { signal });
+  const ended = once(socket, "close", { signal }).then(() => [] as unknown[]);
+  ended.catch(() => {}); // the abort of the signal is reported by the other
+  socket.write(SSL_REQUEST);
+  const [answer] = await Promise.race([answered, ended]) as [Buffer | undefined];
+  if (answer?.length === 1 && answer[0] === 0x53) return;
+  if (answer?.length === 1 && answer[0] === 0x4e) {
+    throw new TlsRefusedError(
+      `PostgreSQL at ${address} does not offer TLS, which sslmode=${connection.sslmode} asks for`,
+      "set ssl = on on the server, or another sslmode",
+    );
+  }
+  if (answer === undefined) throw new Error("ECONNRESET: closed before the answer about TLS");
+  // More than one byte may be a man in the middle who slips in clear text: CVE-2021-23222.
+  throw new PostgresError(
+    `${address} did not answer the request for TLS as PostgreSQL does`,
+    "is this the port of a PostgreSQL server?",
+  );
+}
+
+async function handshake(
+  secure: TLSSocket,
+  connection: ConnectionOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await once(secure, "secureConnect", { signal });
+  } catch (cause) {
+    secure.on("error", () => {}); // what follows the first failure is of no interest
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new TlsRefusedError(
+      `no trusted TLS connection to PostgreSQL at ${serverAddress(connection)}: ${why}`,
+      /altname|Hostname/i.test(why)
+        ? "connect by a name that the server's certificate has, or use sslmode=verify-ca"
+        : "does sslrootcert name the authority that signed the server's certificate?",
+      { cause },
+    );
+  }
+}
