@@ -34,7 +34,7 @@ export const UPSERT_COLUMNS = [
   { name: "manifest", type: "jsonb" },
 ] as const;
 
-/** A JSON array of rows, as text for one parameter. */
+/** Rows as a JSON array. */
 export function backupRows(manifests: readonly BackupManifest[]): string {
   return JSON.stringify(manifests.map(toRow));
 }

@@ -3,9 +3,10 @@ import type { PostgresServer } from "../postgres/postgres.ts";
 import type { BackupManifest, Repository } from "./catalog.ts";
 import { backupRows, readIndexedBackup, UPSERT_COLUMNS } from "./index_rows.ts";
 import type { IndexedBackup } from "./index_rows.ts";
-import { migrationStatement, quoteIdentifier, SCHEMA_VERSION } from "./migrations.ts";
-import { readRun, RUN_COLUMNS, runParameters } from "./run_rows.ts";
+import { migrationStatement, SCHEMA_VERSION } from "./migrations.ts";
+import { readRun, RUN_COLUMNS, runValues } from "./run_rows.ts";
 import type { RunRecord } from "./run_record.ts";
+import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
 
 /** Where the index is and how long it may take. */
 export interface MetadataOptions {
@@ -38,7 +39,7 @@ export class MetadataManager {
   #ready = false;
 
   /**
-   * @param server with a session of its own: its time limits are set for good.
+   * @param server one that takes several statements at once, as SqlServer does.
    * @throws {RangeError} when the schema's name cannot be one.
    */
   constructor(server: PostgresServer, options: MetadataOptions) {
@@ -63,25 +64,23 @@ export class MetadataManager {
 
   /** Adds a committed backup, or brings what is known of it up to date. */
   async recordBackup(manifest: BackupManifest): Promise<void> {
-    await this.#query(upsertBackups(this.#schema), [backupRows([manifest])]);
+    await this.#query(upsertFrom(this.#schema, incomingBackups([manifest])));
   }
 
   /** Forgets backups that were removed from the repository. */
   async forgetBackups(ids: readonly string[]): Promise<void> {
     await this.#query(
-      `DELETE FROM ${this.#schema}.backups
-        WHERE cluster = $1 AND id IN (SELECT jsonb_array_elements_text($2::text::jsonb))`,
-      [this.#cluster, JSON.stringify(ids)],
+      `DELETE FROM ${this.#schema}.backups WHERE cluster = ${quoteLiteral(this.#cluster)}
+          AND id IN (SELECT jsonb_array_elements_text(${quoteLiteral(JSON.stringify(ids))}))`,
     );
   }
 
   /** Adds a run; one that is there already stays as it is. */
   async recordRun(run: RunRecord): Promise<void> {
-    const values = RUN_COLUMNS.map(({ type }, index) => `$${index + 1}::text::${type}`);
+    const values = runValues(run).map((value) => value === null ? "NULL" : quoteLiteral(value));
     await this.#query(
       `INSERT INTO ${this.#schema}.runs (${RUN_COLUMNS.map(({ name }) => name).join(", ")})
         VALUES (${values.join(", ")}) ON CONFLICT (run_id) DO NOTHING`,
-      runParameters(run),
     );
   }
 
@@ -89,8 +88,8 @@ export class MetadataManager {
   async recentRuns(count: number): Promise<readonly RunRecord[]> {
     const rows = await this.#query(
       `SELECT ${RUN_COLUMNS.map(({ select }) => select).join(", ")} FROM ${this.#schema}.runs
-        WHERE cluster = $1 ORDER BY runs.finished_at DESC, runs.run_id LIMIT $2::text::bigint`,
-      [this.#cluster, String(count)],
+        WHERE cluster = ${quoteLiteral(this.#cluster)}
+        ORDER BY runs.finished_at DESC, runs.run_id LIMIT ${Math.max(0, Math.trunc(count))}`,
     );
     return rows.map(readRun);
   }
@@ -99,8 +98,7 @@ export class MetadataManager {
   async indexedBackups(): Promise<readonly IndexedBackup[]> {
     const rows = await this.#query(
       `SELECT to_jsonb(b)::text AS row FROM ${this.#schema}.backups AS b
-        WHERE cluster = $1 ORDER BY stopped_at, id`,
-      [this.#cluster],
+        WHERE cluster = ${quoteLiteral(this.#cluster)} ORDER BY stopped_at, id`,
     );
     return rows.map(readIndexedBackup);
   }
@@ -114,13 +112,13 @@ export class MetadataManager {
   async rebuild(repository: Repository, signal?: AbortSignal): Promise<number> {
     const manifests = await repository.backups(signal ? { signal } : {});
     await this.#query(
-      `WITH incoming AS (${incomingBackups("$1")}),
+      `WITH incoming AS (${incomingBackups(manifests)}),
         removed AS (
-          DELETE FROM ${this.#schema}.backups AS b WHERE b.cluster = $2 AND NOT EXISTS (
-            SELECT FROM incoming AS i
-             WHERE i.system_identifier = b.system_identifier AND i.id = b.id))
+          DELETE FROM ${this.#schema}.backups AS b
+           WHERE b.cluster = ${quoteLiteral(this.#cluster)} AND NOT EXISTS (
+             SELECT FROM incoming AS i
+              WHERE i.system_identifier = b.system_identifier AND i.id = b.id))
         ${upsertFrom(this.#schema, "SELECT * FROM incoming")}`,
-      [backupRows(manifests), this.#cluster],
     );
     return manifests.length;
   }
@@ -132,21 +130,29 @@ export class MetadataManager {
     return { schema: "backupctl.catalog/1", cluster: this.#cluster, backups, runs };
   }
 
-  async #query(
-    text: string,
-    parameters: readonly (string | null)[],
-  ): Promise<readonly Record<string, unknown>[]> {
+  async #query(statement: string): Promise<readonly Record<string, unknown>[]> {
     return await this.#within(async () => {
       const knew = this.#ready;
       if (!knew) await this.#migrate();
       try {
-        return await this.#server.query(text, parameters);
+        return await this.#run(statement);
       } catch (error) {
         if (!knew || !isLost(error)) throw error;
         await this.#migrate(); // somebody dropped the schema since
-        return await this.#server.query(text, parameters);
+        return await this.#run(statement);
       }
     });
+  }
+
+  /**
+   * Statements in one string are one transaction, so the limits hold for this one alone, whichever
+   * connection it gets. PostgreSQL docs, "Multiple Statements in a Simple Query".
+   */
+  async #run(statement: string): Promise<readonly Record<string, unknown>[]> {
+    const limit = Math.ceil(this.#deadlineMs * 0.8);
+    return await this.#server.query(
+      `SET LOCAL lock_timeout = ${limit}; SET LOCAL statement_timeout = ${limit}; ${statement}`,
+    );
   }
 
   async #migrate(): Promise<void> {
@@ -157,30 +163,20 @@ export class MetadataManager {
     this.#ready = true;
   }
 
-  /** At every call, since the driver may have connected anew. */
-  async #limitTime(): Promise<void> {
-    await this.#server.query(
-      `SELECT pg_catalog.set_config('statement_timeout', $1, false),
-              pg_catalog.set_config('lock_timeout', $1, false)`,
-      [`${Math.ceil(this.#deadlineMs * 0.8)}ms`],
-    );
-  }
-
   /** 0 when there is nothing yet. */
   async #version(): Promise<number> {
     const table = `${this.#schema}.schema_version`;
-    const [found] = await this.#server.query(
-      "SELECT pg_catalog.to_regclass($1::text) IS NOT NULL AS there",
-      [table],
+    const [found] = await this.#run(
+      `SELECT pg_catalog.to_regclass(${quoteLiteral(table)})::text AS name`,
     );
-    if (found?.["there"] !== true) return 0;
-    const [row] = await this.#server.query(`SELECT max(version)::text AS version FROM ${table}`);
+    if (typeof found?.["name"] !== "string") return 0;
+    const [row] = await this.#run(`SELECT max(version)::text AS version FROM ${table}`);
     return Number(row?.["version"] ?? 0);
   }
 
   async #applySteps(): Promise<void> {
     try {
-      await this.#server.query(migrationStatement(this.#schemaName));
+      await this.#run(migrationStatement(this.#schemaName));
     } catch (error) {
       if (sqlState(error) !== "42501") throw error;
       throw new PostgresError(
@@ -202,7 +198,7 @@ export class MetadataManager {
         ),
       );
     }, this.#deadlineMs);
-    const result = this.#limitTime().then(work);
+    const result = work();
     result.catch(() => {}); // nobody waits for it any more after the deadline
     try {
       return await Promise.race([result, late]);
@@ -234,14 +230,10 @@ function isLost(error: unknown): boolean {
   return ["42P01", "3F000"].includes(sqlState(error) ?? "");
 }
 
-function upsertBackups(schema: string): string {
-  return upsertFrom(schema, incomingBackups("$1"));
-}
-
-/** The rows of a JSON array in the text parameter `parameter`. */
-function incomingBackups(parameter: string): string {
+function incomingBackups(manifests: readonly BackupManifest[]): string {
   const columns = UPSERT_COLUMNS.map(({ name, type }) => `${name} ${type}`);
-  return `SELECT * FROM jsonb_to_recordset(${parameter}::text::jsonb) AS x(${columns.join(", ")})`;
+  const rows = quoteLiteral(backupRows(manifests));
+  return `SELECT * FROM jsonb_to_recordset(${rows}) AS x(${columns.join(", ")})`;
 }
 
 function upsertFrom(schema: string, select: string): string {

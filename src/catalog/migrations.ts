@@ -1,3 +1,5 @@
+import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
+
 /** The schema of the index: one step a version, applied once, in order, never changed later. */
 
 /** The version that this program reads and writes: the last step's. */
@@ -54,24 +56,6 @@ const STEPS: readonly ((schema: string) => readonly string[])[] = [
 
 /** The first half of the advisory lock's key: "back" in ASCII. The second is the schema's hash. */
 const LOCK_CLASS = 0x6261636b;
-
-/**
- * A name as SQL needs it, whatever is in it.
- *
- * @throws {RangeError} for what PostgreSQL cannot have as a name.
- */
-export function quoteIdentifier(name: string): string {
-  const bytes = new TextEncoder().encode(name).length;
-  if (bytes === 0 || bytes > 63 || name.includes("\0")) {
-    throw new RangeError(`"${name}" cannot be a name: 1 to 63 bytes without a zero byte`);
-  }
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
-/** Text as SQL needs it, whatever `standard_conforming_strings` is. */
-function quoteLiteral(text: string): string {
-  return `E'${text.replaceAll("\\", "\\\\").replaceAll("'", "''")}'`;
-}
 
 /**
  * One statement, and so one transaction, that brings the schema to {@link SCHEMA_VERSION} from

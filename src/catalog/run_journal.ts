@@ -105,8 +105,11 @@ export class RunJournal {
     const path = `${this.#folder}/${JOURNAL}`;
     if (await Deno.stat(path).catch(ignoreMissing) === undefined) return;
     await this.#locked(async () => {
-      const aside = `${this.#folder}/runs-${crypto.randomUUID()}.jsonl`;
-      await Deno.rename(path, aside).catch(ignoreMissing);
+      const waiting = (await this.#files()).filter((name) => name !== JOURNAL);
+      const last = Number(/^runs-(\d+)-/.exec(waiting.at(-1) ?? "")?.[1] ?? 0);
+      // The number keeps the order; the UUID keeps a name that was delivered from coming back.
+      const name = `runs-${String(last + 1).padStart(9, "0")}-${crypto.randomUUID()}.jsonl`;
+      await Deno.rename(path, `${this.#folder}/${name}`).catch(ignoreMissing);
     });
   }
 

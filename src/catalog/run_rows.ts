@@ -1,47 +1,45 @@
 /** Runs as rows of the index. */
 import type { RunOutcome, RunRecord } from "./run_record.ts";
 
-/** A column of `runs`: its type for what is written, and how it is read as text. */
+/** A column of `runs`, and how it is read as text. */
 export interface RunColumn {
   readonly name: string;
-  readonly type: string;
   readonly select: string;
 }
 
-/** The columns of `runs` in the order of {@link runParameters}. */
+/** The columns of `runs` in the order of {@link runValues}. */
 export const RUN_COLUMNS: readonly RunColumn[] = [
-  column("run_id", "uuid"),
-  column("cluster", "text"),
-  column("operation", "text"),
-  column("outcome", "text"),
+  column("run_id"),
+  column("cluster"),
+  column("operation"),
+  column("outcome"),
   time("started_at"),
   time("finished_at"),
-  column("duration_seconds", "double precision"),
-  column("backup_id", "text"),
-  column("raw_bytes", "bigint"),
-  column("stored_bytes", "bigint"),
-  column("error_code", "text"),
-  column("error_message", "text"),
-  column("error_hint", "text"),
-  column("host", "text"),
-  column("tool_version", "text"),
+  column("duration_seconds"),
+  column("backup_id"),
+  column("raw_bytes"),
+  column("stored_bytes"),
+  column("error_code"),
+  column("error_message"),
+  column("error_hint"),
+  column("host"),
+  column("tool_version"),
 ];
 
-function column(name: string, type: string): RunColumn {
-  return { name, type, select: `${name}::text AS ${name}` };
+function column(name: string): RunColumn {
+  return { name, select: `${name}::text AS ${name}` };
 }
 
 function time(name: string): RunColumn {
   const format = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
   return {
     name,
-    type: "timestamptz",
     select: `to_char(${name} AT TIME ZONE 'UTC', ${format}) AS ${name}`,
   };
 }
 
 /** The values of a run, as text, in the order of {@link RUN_COLUMNS}. */
-export function runParameters(run: RunRecord): (string | null)[] {
+export function runValues(run: RunRecord): (string | null)[] {
   const values = [
     run.runId,
     run.cluster,
@@ -59,12 +57,7 @@ export function runParameters(run: RunRecord): (string | null)[] {
     run.host,
     run.toolVersion,
   ];
-  return values.map((value) => value === null ? null : storable(String(value)));
-}
-
-/** Messages quote what others wrote; PostgreSQL refuses zero bytes and halves of surrogate pairs. */
-function storable(text: string): string {
-  return text.toWellFormed().replaceAll("\0", "\u{FFFD}");
+  return values.map((value) => value === null ? null : String(value));
 }
 
 /** Reads a row selected with {@link RUN_COLUMNS}. */

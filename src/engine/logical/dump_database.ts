@@ -1,0 +1,133 @@
+import type { BackupSlot, ManifestObject } from "../../catalog/catalog.ts";
+import type { Bytes } from "../../domain/bytes.ts";
+import { IntegrityError, PostgresError } from "../../domain/errors.ts";
+import type { Program, RunningProgram } from "../../postgres/postgres.ts";
+import type { BackupParts, FullBackupOptions } from "../parts.ts";
+import { ArchiveCheck } from "./archive_check.ts";
+import { ContentsListing } from "./list_contents.ts";
+import { dumpName } from "./object_names.ts";
+import { storeEncoded } from "./store_encoded.ts";
+
+/** backupctl compresses on all cores; pg_dump would on one. */
+const DUMP_ARGUMENTS = ["--format=custom", "--compress=0", "--no-password"] as const;
+
+/** How a database is dumped. */
+export interface DumpOptions {
+  readonly database: string;
+  readonly slot: BackupSlot;
+  readonly options: FullBackupOptions;
+  readonly pgDump: Program;
+  readonly pgRestore: Program;
+}
+
+/**
+ * Dumps one database into the store. The object is stored only when pg_dump ended well, the
+ * archive is whole, and pg_restore can read its contents.
+ *
+ * @throws {PostgresError} with what pg_dump said last.
+ * @throws {IntegrityError} when pg_dump claims success and the archive is not whole.
+ */
+export async function dumpDatabase(
+  parts: BackupParts,
+  { database, slot, options, pgDump, pgRestore }: DumpOptions,
+): Promise<ManifestObject> {
+  const signal = options.signal ? { signal: options.signal } : {};
+  const running = parts.programs.run(pgDump, DUMP_ARGUMENTS, {
+    connection: { ...parts.connection, database },
+    stdin: "null",
+    ...signal,
+  });
+  const listing = new ContentsListing(parts.programs, pgRestore, signal);
+  const watch = new DumpWatch({ database, running, listing });
+  try {
+    const raw = running.stdout.pipeThrough(watch.stream());
+    const object = { name: dumpName(database), role: "dump", database, raw } as const;
+    return await storeEncoded(parts, { slot, options, object });
+  } catch (error) {
+    await Promise.all([running.kill(), listing.kill()]);
+    options.signal?.throwIfAborted();
+    throw watch.failure ?? error; // the store reports its broken source in words of its own
+  }
+}
+
+/** Lets an archive pass and refuses its end unless everything about it was right. */
+class DumpWatch {
+  failure: unknown;
+  readonly #check = new ArchiveCheck();
+  readonly #database: string;
+  readonly #running: RunningProgram;
+  readonly #listing: ContentsListing;
+
+  constructor({ database, running, listing }: {
+    readonly database: string;
+    readonly running: RunningProgram;
+    readonly listing: ContentsListing;
+  }) {
+    this.#database = database;
+    this.#running = running;
+    this.#listing = listing;
+  }
+
+  stream(): TransformStream<Bytes, Bytes> {
+    return new TransformStream({
+      transform: async (bytes, controller) => {
+        await this.#noting(() => this.#see(bytes));
+        controller.enqueue(bytes);
+      },
+      flush: () => this.#noting(() => this.#judge()),
+    });
+  }
+
+  async #see(bytes: Bytes): Promise<void> {
+    this.#check.push(bytes);
+    if (!this.#listing.isOpen) return;
+    await this.#listing.push(bytes);
+    if (this.#check.head && this.#check.hasContents) await this.#listing.close();
+  }
+
+  async #judge(): Promise<void> {
+    await this.#running.finished();
+    const { head } = this.#check.finish();
+    await this.#listing.finish(head?.entries);
+    if (!head || head.database === this.#database) return;
+    throw new IntegrityError(`it is a dump of database ${JSON.stringify(head.database)}`);
+  }
+
+  async #noting(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      this.failure = await this.#explain(error);
+      throw this.failure;
+    }
+  }
+
+  /** When pg_dump failed, that is why its archive is not whole. */
+  async #explain(error: unknown): Promise<unknown> {
+    const name = JSON.stringify(this.#database);
+    if (error instanceof IntegrityError) {
+      return new IntegrityError(
+        `pg_dump of database ${name} left an incomplete archive: ${error.message}`,
+        "the backup was not committed; is the disk full, or pg_dump not what it should be?",
+        { cause: error },
+      );
+    }
+    if (!(error instanceof PostgresError)) return await Promise.resolve(error);
+    return new PostgresError(
+      `cannot dump database ${name}: ${error.message}`,
+      dumpHint(error.message) ?? error.hint,
+      { cause: error },
+    );
+  }
+}
+
+/** Remedies for what pg_dump says most often. Its messages may be translated: then there is none. */
+function dumpHint(message: string): string | undefined {
+  if (/row-level security|row security/.test(message)) {
+    return "the role may see only some rows; give it BYPASSRLS, or use the tables' owner";
+  }
+  if (/permission denied/.test(message)) {
+    return "give the role pg_read_all_data (PostgreSQL 14 and later), or back up as a superuser";
+  }
+  return undefined;
+}
