@@ -44,14 +44,20 @@ async function trusted(
   return verifies ? await systemBundle() : undefined;
 }
 
-async function systemBundle(): Promise<string> {
-  for (const path of SYSTEM_BUNDLES) {
+/** The system's file of trusted certificates; undefined when it has none in the usual places. */
+export function systemBundlePath(): string | undefined {
+  return SYSTEM_BUNDLES.find((path) => {
     try {
-      return await Deno.readTextFile(path);
+      return Deno.statSync(path).isFile;
     } catch {
-      // Another system's place.
+      return false;
     }
-  }
+  });
+}
+
+async function systemBundle(): Promise<string> {
+  const path = systemBundlePath();
+  if (path) return await pem(path, "trusted certificates");
   throw new PostgresError(
     "this system has no file of trusted certificates",
     "install ca-certificates, or name the authority's file in sslrootcert",
