@@ -18,8 +18,13 @@ import type { CodecSpec } from "./codec.ts";
 /** No block holds more raw bytes than this. */
 export const BLOCK_BYTES = MiB;
 
-/** What incompressible data may grow by, headers included; generous for both algorithms. */
-const MAX_GROWTH_BYTES = 16 * 1024;
+/**
+ * The most that a block may take up: deflate's fixed code spends 9 bits on a byte where it guesses
+ * wrong, and twice that leaves room for headers and for other makers.
+ */
+function maxStoredBytes(rawBytes: number): number {
+  return rawBytes + Math.ceil(rawBytes / 4) + 16 * 1024;
+}
 
 /** The native calls then fill one buffer of a block's size and copy nothing together. */
 const CHUNK_BYTES = BLOCK_BYTES + 64;
@@ -60,7 +65,7 @@ export function readBlockHeader(algorithm: CodecSpec["algorithm"], bytes: Bytes)
   const length = view.getUint32(fixed.length, true);
   const rawBytes = view.getUint32(fixed.length + 4, true);
   const storedBytes = algorithm === "zstd" ? ZSTD_HEADER_BYTES + length : length;
-  if (rawBytes > BLOCK_BYTES || storedBytes > rawBytes + MAX_GROWTH_BYTES) {
+  if (rawBytes > BLOCK_BYTES || storedBytes > maxStoredBytes(rawBytes)) {
     throw new IntegrityError(
       `a block promises ${rawBytes} raw bytes in ${storedBytes} stored ones, more than any may`,
     );
@@ -85,8 +90,11 @@ export async function encodeBlock(spec: CodecSpec, raw: Bytes): Promise<Bytes> {
   if (raw.length > BLOCK_BYTES) {
     throw new RangeError(`a block of ${raw.length} bytes is above ${BLOCK_BYTES}`);
   }
-  if (spec.algorithm === "zstd") return zstdBlock(zstdFrame(spec.level, raw), raw.length);
-  return gzipBlock(await deflate(spec.level, raw), raw);
+  const block = spec.algorithm === "zstd"
+    ? zstdBlock(zstdFrame(spec.level, raw), raw.length)
+    : gzipBlock(await deflate(spec.level, raw), raw);
+  readBlockHeader(spec.algorithm, block); // nothing is written that would not be read
+  return block;
 }
 
 function zstdFrame(level: number, raw: Bytes): Uint8Array {
