@@ -114,28 +114,39 @@ export function segmentsBetween(
 }
 
 function surveyOf({ segmentBytes, segments, histories, backups }: WalArchive): Survey {
-  const numbers = new Map<number, number[]>();
+  const runs = new Map<number, Run[]>();
   for (const { timeline, number } of segments) {
-    const list = numbers.get(timeline);
-    if (list) list.push(number);
-    if (!list) numbers.set(timeline, [number]);
+    const known = runs.get(timeline) ?? [];
+    if (known.length === 0) runs.set(timeline, known);
+    appendTo(known, number);
   }
   return {
     segmentBytes,
-    runs: new Map([...numbers].map(([timeline, list]) => [timeline, runsOf(list)])),
+    runs: new Map([...runs].map(([timeline, known]) => [timeline, mergedRuns(known)])),
     histories: new Map([...histories].map((history) => [history.timeline, history])),
     backups: [...backups].sort((a, b) => a.stopLsn < b.stopLsn ? -1 : 1),
   };
 }
 
-function runsOf(numbers: number[]): readonly Run[] {
-  const runs: { first: number; last: number }[] = [];
-  for (const number of numbers.sort((a, b) => a - b)) {
-    const run = runs.at(-1);
-    if (run && number <= run.last + 1) run.last = number;
-    if (!run || number > run.last) runs.push({ first: number, last: number });
+/** In the order of a listing this keeps one entry for a row of any length. */
+function appendTo(runs: Run[], number: number): void {
+  const last = runs.at(-1);
+  if (last && number === last.last + 1) runs[runs.length - 1] = { first: last.first, last: number };
+  else runs.push({ first: number, last: number });
+}
+
+function mergedRuns(runs: readonly Run[]): readonly Run[] {
+  const merged: Run[] = [];
+  for (const run of runs.toSorted((a, b) => a.first - b.first)) {
+    const before = merged.at(-1);
+    if (!before || run.first > before.last + 1) {
+      merged.push(run);
+      continue;
+    }
+    const last = Math.max(before.last, run.last);
+    merged[merged.length - 1] = { first: before.first, last };
   }
-  return runs;
+  return merged;
 }
 
 function historyOf(survey: Survey, timeline: number): TimelineHistory {
