@@ -13,26 +13,23 @@ import {
   ServerRefusal,
   unreachable,
 } from "./server_errors.ts";
+import { openPlainSocket, openTlsSocket } from "./tls_socket.ts";
 import {
-  openPlainSocket,
-  openTlsSocket,
-  TlsRefusedError,
+  CONNECT_TIMEOUT_SECONDS,
   type Transport,
-  transports,
-} from "./tls_socket.ts";
+  tryTransports,
+  withinConnectTimeout,
+} from "./transports.ts";
 
 type Value = string | number | boolean | null;
 type Sql = ReturnType<typeof client>;
 type Row = Readonly<Record<string, unknown>>;
 
-/** Seconds until a connection attempt is given up, unless the options say otherwise. */
-const CONNECT_TIMEOUT_SECONDS = 10;
 /** Connections at most; each is closed after so many idle seconds. */
 const MOST_CONNECTIONS = 2;
 const IDLE_SECONDS = 30;
-/** SQLSTATE of a missing right, and of a role that pg_hba.conf does not let in. */
+/** SQLSTATE of a missing right. */
 const INSUFFICIENT_PRIVILEGE = "42501";
-const NOT_AUTHORIZED = "28000";
 
 /**
  * Types whose parameters the driver would rewrite: boolean, bytea, JSON, dates and times. Values
@@ -132,31 +129,23 @@ export class SqlServer implements PostgresServer {
   }
 
   #connected(): Promise<Sql> {
-    this.#opening ??= this.#open().catch((error) => {
+    const open = (transport: Transport) => this.#open(transport);
+    this.#opening ??= tryTransports(this.#connection, open).catch((error) => {
       this.#opening = undefined;
       throw error;
     });
     return this.#opening;
   }
 
-  /** Tries each transport that the sslmode allows. */
-  async #open(): Promise<Sql> {
-    const kinds = transports(this.#connection);
-    let first: unknown;
-    for (const kind of kinds) {
-      const sql = client(this.#connection, kind);
-      try {
-        await this.#run(sql, "select 1", []);
-        return sql;
-      } catch (error) {
-        await sql.end({ timeout: 1 });
-        first ??= error;
-        if (kind === kinds.at(-1) || !mayTryOther(error)) {
-          throw first instanceof TlsRefusedError ? error : first;
-        }
-      }
+  async #open(transport: Transport): Promise<Sql> {
+    const sql = client(this.#connection, transport);
+    try {
+      await this.#run(sql, "select 1", []);
+      return sql;
+    } catch (error) {
+      await sql.end({ timeout: 1 });
+      throw error;
     }
-    throw first;
   }
 
   async #run(
@@ -221,13 +210,12 @@ export class SqlServer implements PostgresServer {
 
 function client(connection: ConnectionOptions, transport: Transport) {
   const { port, user, password, database, applicationName = "backupctl" } = connection;
-  const seconds = connection.connectTimeout ?? CONNECT_TIMEOUT_SECONDS;
   const options = {
     // The socket is ours, and this host only a name: the driver would cut IPv6 addresses in two.
     ...{ host: "server", port, user, database, password: password ?? "" },
     max: MOST_CONNECTIONS,
     idle_timeout: IDLE_SECONDS,
-    connect_timeout: seconds,
+    connect_timeout: connection.connectTimeout ?? CONNECT_TIMEOUT_SECONDS,
     connection: { application_name: applicationName },
     // Statements without names and no question about types: poolers may sit in between.
     prepare: false,
@@ -235,22 +223,15 @@ function client(connection: ConnectionOptions, transport: Transport) {
     types: AS_TEXT,
     onnotice: () => {},
     ssl: false,
-    socket: () => openSocket(connection, transport, seconds),
+    socket: () => openSocket(connection, transport),
   };
   return postgres(options);
 }
 
 /** The driver's own way neither trusts one authority alone nor knows libpq's sslmodes. */
-async function openSocket(connection: ConnectionOptions, transport: Transport, seconds: number) {
-  const controller = new AbortController();
-  const late = () => controller.abort(new Error(`ETIMEDOUT: no connection in ${seconds} s`));
-  const timer = setTimeout(late, seconds * 1000);
-  try {
-    const open = transport === "tls" ? openTlsSocket : openPlainSocket;
-    return await open(connection, { signal: controller.signal });
-  } finally {
-    clearTimeout(timer);
-  }
+function openSocket(connection: ConnectionOptions, transport: Transport) {
+  const open = transport === "tls" ? openTlsSocket : openPlainSocket;
+  return withinConnectTimeout(connection, (signal) => open(connection, { signal }));
 }
 
 /** The driver's error as the server said it; undefined when it is another one. */
@@ -262,9 +243,4 @@ function serverMessage(error: unknown): ServerMessage | undefined {
 
 function isPrivilege(error: unknown): boolean {
   return error instanceof ServerRefusal && error.sqlstate === INSUFFICIENT_PRIVILEGE;
-}
-
-function mayTryOther(error: unknown): boolean {
-  if (error instanceof TlsRefusedError) return true;
-  return error instanceof ServerRefusal && error.sqlstate === NOT_AUTHORIZED;
 }

@@ -15,16 +15,6 @@ const SSL_REQUEST = new Uint8Array([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f]);
 /** The server speaks no TLS, or its certificate is not trusted. */
 export class TlsRefusedError extends PostgresError {}
 
-/** Whether a connection is encrypted. */
-export type Transport = "plain" | "tls";
-
-/** The transports that libpq's sslmode allows, in the order in which they are tried. */
-export function transports({ host, sslmode }: ConnectionOptions): readonly Transport[] {
-  if (isSocketFolder(host) || sslmode === "disable") return ["plain"];
-  if (sslmode === "allow") return ["plain", "tls"];
-  return sslmode === "prefer" ? ["tls", "plain"] : ["tls"];
-}
-
 /** Opens a connection without TLS, over TCP or a Unix socket. */
 export async function openPlainSocket(
   { host, port }: ConnectionOptions,

@@ -1,7 +1,8 @@
 import type { Bytes } from "../../domain/bytes.ts";
 import type { ConnectionOptions } from "../postgres.ts";
 import { isSocketFolder, socketPath } from "../server_errors.ts";
-import { openTlsSocket, type Transport } from "../tls_socket.ts";
+import { openTlsSocket } from "../tls_socket.ts";
+import type { Transport } from "../transports.ts";
 import type { Channel } from "./channel.ts";
 import { TlsChannel } from "./tls_channel.ts";
 

@@ -1,7 +1,7 @@
 import { PostgresError } from "../../domain/errors.ts";
 import type { ConnectionOptions } from "../postgres.ts";
 import { refusal, type ServerMessage, ServerRefusal, unreachable } from "../server_errors.ts";
-import { TlsRefusedError, type Transport, transports } from "../tls_socket.ts";
+import { type Transport, tryTransports, withinConnectTimeout } from "../transports.ts";
 import { Authenticator } from "./authenticate.ts";
 import type { Channel } from "./channel.ts";
 import { MessageReader } from "./message_reader.ts";
@@ -16,12 +16,8 @@ import {
   zeroTerminated,
 } from "./wire.ts";
 
-/** Seconds until a connection attempt is given up, unless the options say otherwise. */
-const CONNECT_TIMEOUT_SECONDS = 10;
 /** Notices kept for the message of an error. */
 const MOST_NOTICES = 20;
-/** pg_hba.conf has no line for this transport: the other one may have. */
-const NOT_AUTHORIZED = "28000";
 
 /** A row of text values. */
 export type Row = readonly (string | null)[];
@@ -59,17 +55,13 @@ export class WalSender {
     connection: ConnectionOptions,
     { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<WalSender> {
-    const kinds = transports(connection);
-    let first: unknown;
-    for (const kind of kinds) {
-      try {
-        return await attempt(connection, kind, signal);
-      } catch (error) {
-        first ??= error;
-        if (kind === kinds.at(-1) || !mayTryOther(error)) throw preferred(first, error);
-      }
-    }
-    throw first;
+    const attempt = (transport: Transport) =>
+      withinConnectTimeout(
+        connection,
+        (deadline) => WalSender.#open(connection, { transport, deadline, signal }),
+        { signal },
+      );
+    return await tryTransports(connection, attempt);
   }
 
   /** Whether TLS protects the connection. */
@@ -211,11 +203,13 @@ export class WalSender {
     return this.#signal?.aborted ? this.#signal.reason : unreachable(error, this.#connection);
   }
 
-  /** Opens and authenticates. Internal: see {@link connect}. */
-  static async open(
+  static async #open(
     connection: ConnectionOptions,
-    transport: Transport,
-    { deadline, signal }: { readonly deadline: AbortSignal; readonly signal?: AbortSignal },
+    { transport, deadline, signal }: {
+      readonly transport: Transport;
+      readonly deadline: AbortSignal;
+      readonly signal: AbortSignal | undefined;
+    },
   ): Promise<WalSender> {
     const channel = await openChannel(connection, transport, { signal: deadline });
     const sender = new WalSender(connection, channel, signal);
@@ -244,41 +238,6 @@ export class WalSender {
       if (answer) await this.#channel.write(answer);
     }
   }
-}
-
-/** One try, with the time that it may take. */
-async function attempt(
-  connection: ConnectionOptions,
-  transport: Transport,
-  signal: AbortSignal | undefined,
-): Promise<WalSender> {
-  signal?.throwIfAborted();
-  const seconds = connection.connectTimeout ?? CONNECT_TIMEOUT_SECONDS;
-  const controller = new AbortController();
-  const late = () => controller.abort(new Error(`ETIMEDOUT: no connection in ${seconds} s`));
-  const forward = () => controller.abort(signal?.reason);
-  const timer = setTimeout(late, seconds * 1000);
-  signal?.addEventListener("abort", forward);
-  try {
-    const deadline = controller.signal;
-    return await WalSender.open(connection, transport, { deadline, ...(signal && { signal }) });
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw unreachable(controller.signal.aborted ? controller.signal.reason : error, connection);
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", forward);
-  }
-}
-
-function mayTryOther(error: unknown): boolean {
-  if (error instanceof TlsRefusedError) return true;
-  return error instanceof ServerRefusal && error.sqlstate === NOT_AUTHORIZED;
-}
-
-/** That there is no TLS explains nothing when the attempt without it fails too. */
-function preferred(first: unknown, last: unknown): unknown {
-  return first instanceof TlsRefusedError ? last : first;
 }
 
 function notPostgres({ host, port }: ConnectionOptions): PostgresError {
