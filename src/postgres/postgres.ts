@@ -5,6 +5,7 @@
  * @module
  */
 import type { Bytes } from "../domain/bytes.ts";
+import { PostgresError } from "../domain/errors.ts";
 import type { Lsn } from "../domain/lsn.ts";
 
 /** libpq's `sslmode`. */
@@ -144,6 +145,23 @@ export interface Program {
   readonly major: number;
 }
 
+/** A client program ended with another status than 0, or was killed. */
+export class ProgramError extends PostgresError {
+  /** Undefined when a signal ended it. */
+  readonly status: number | undefined;
+  /** All that it said, or the last 64 KiB of it. */
+  readonly stderr: string;
+
+  constructor(
+    message: string,
+    { status, stderr }: { readonly status: number | undefined; readonly stderr: string },
+  ) {
+    super(message);
+    this.status = status;
+    this.stderr = stderr;
+  }
+}
+
 /** A client program at work. */
 export interface RunningProgram {
   readonly stdout: ReadableStream<Bytes>;
@@ -151,7 +169,7 @@ export interface RunningProgram {
   /**
    * Resolves when it ended with 0.
    *
-   * @throws {PostgresError} with its status and the last lines of its standard error.
+   * @throws {ProgramError} with its status and the last lines of its standard error.
    */
   finished(): Promise<{ readonly stderr: string }>;
   /** SIGTERM, then SIGKILL after five seconds. */

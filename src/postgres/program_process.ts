@@ -1,6 +1,6 @@
 import type { Bytes } from "../domain/bytes.ts";
 import { PostgresError } from "../domain/errors.ts";
-import type { Program, RunningProgram } from "./postgres.ts";
+import { type Program, ProgramError, type RunningProgram } from "./postgres.ts";
 
 /** Milliseconds between SIGTERM and SIGKILL. */
 const GRACE_MS = 5000;
@@ -107,7 +107,10 @@ export class ProgramProcess implements RunningProgram {
     const how = signal ? `was ended by ${signal}` : `ended with status ${code}`;
     const lines = this.#stderr.split("\n").filter((line) => line.trim() !== "");
     const said = lines.slice(-SHOWN_LINES).join("; ");
-    return new PostgresError(`${this.#program.name} ${how}${said ? `: ${said}` : ""}`);
+    return new ProgramError(`${this.#program.name} ${how}${said ? `: ${said}` : ""}`, {
+      status: signal ? undefined : code,
+      stderr: this.#stderr,
+    });
   }
 
   #send(signal: Deno.Signal): void {

@@ -9,7 +9,7 @@ import { dumpName } from "./object_names.ts";
 import { storeEncoded } from "./store_encoded.ts";
 
 /** backupctl compresses on all cores; pg_dump would on one. */
-const DUMP_ARGUMENTS = ["--format=custom", "--compress=0", "--no-password"] as const;
+const DUMP_ARGUMENTS = ["--format=custom", "--compress=0"] as const;
 
 /** How a database is dumped. */
 export interface DumpOptions {

@@ -20,7 +20,7 @@ export async function dumpGlobals(
   },
 ): Promise<ManifestObject> {
   const { connection, programs, progress, server } = parts;
-  const args = ["--globals-only", "--no-password", databaseArgument(connection.database)];
+  const args = ["--globals-only", databaseArgument(connection.database)];
   if (!await mayReadPasswords(server)) {
     args.push("--no-role-passwords");
     progress.note(

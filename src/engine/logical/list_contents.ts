@@ -81,8 +81,9 @@ export class ContentsListing {
 
   /** Ends it when the backup failed. */
   async kill(): Promise<void> {
-    await this.close();
+    this.#isOpen = false;
     await this.#running.kill();
+    await this.#writer.abort().catch(() => {}); // closed already, or broken by the kill
   }
 }
 

@@ -1,7 +1,8 @@
+import type { ManifestObject } from "../../catalog/catalog.ts";
 import { mapLimited } from "../../domain/map_limited.ts";
 import type { DatabaseInfo, PostgresServer } from "../../postgres/postgres.ts";
 import type { BackupContent, BackupParts, BackupRun } from "../parts.ts";
-import { dumpDatabase } from "./dump_database.ts";
+import { dumpDatabase, type DumpOptions } from "./dump_database.ts";
 import { dumpGlobals } from "./dump_globals.ts";
 import { refuseUnknown } from "./object_names.ts";
 
@@ -33,11 +34,8 @@ export async function takeLogicalBackup(
     estimate,
   );
   const globals = await dumpGlobals(parts, { slot, options, pgDumpAll });
-  const dumps = await mapLimited(
-    databases,
-    DUMPS_AT_A_TIME,
-    ({ name }) => dumpDatabase(parts, { database: name, slot, options, pgDump, pgRestore }),
-  );
+  const names = databases.map(({ name }) => name);
+  const dumps = await dumpAll(parts, names, { slot, options, pgDump, pgRestore });
   return {
     objects: [globals, ...dumps],
     timeline: null,
@@ -46,6 +44,25 @@ export async function takeLogicalBackup(
     tablespaces: [],
     databases: databases.map(({ name, sizeBytes }) => ({ name, sizeBytes: sizeBytes ?? null })),
   };
+}
+
+/** The first failure ends the dumps that are under way. */
+async function dumpAll(
+  parts: BackupParts,
+  names: readonly string[],
+  { options, ...rest }: Omit<DumpOptions, "database">,
+): Promise<ManifestObject[]> {
+  const failure = new AbortController();
+  const signals = options.signal ? [options.signal, failure.signal] : [failure.signal];
+  const signal = AbortSignal.any(signals);
+  return await mapLimited(names, DUMPS_AT_A_TIME, async (database) => {
+    try {
+      return await dumpDatabase(parts, { ...rest, database, options: { ...options, signal } });
+    } catch (error) {
+      failure.abort(error);
+      throw error;
+    }
+  });
 }
 
 async function chooseDatabases(

@@ -1,0 +1,109 @@
+import { resolve } from "node:path";
+import type { BackupManifest } from "../../catalog/catalog.ts";
+import { formatBytes } from "../../domain/bytes.ts";
+import { UsageError } from "../../domain/errors.ts";
+import type { ConnectionOptions } from "../../postgres/postgres.ts";
+import type { RestoreOptions, RestoreParts, RestorePlan } from "../parts.ts";
+import { freeSpace } from "../physical/free_space.ts";
+import { inspectFolder } from "../physical/inspect_folder.ts";
+import { serverAddress } from "./connection_string.ts";
+import { type DumpSelection, selectDumps } from "./object_names.ts";
+import { TargetServer } from "./target_server.ts";
+
+/** What is restored, and how. */
+export interface RestoreRun {
+  readonly backup: BackupManifest;
+  readonly options: RestoreOptions;
+}
+
+/** Where a logical backup goes to. */
+export type LogicalTarget =
+  | { readonly kind: "folder"; readonly path: string }
+  | { readonly kind: "server"; readonly connection: ConnectionOptions };
+
+/**
+ * What a restore of a logical backup would do. Asks the target server, and changes nothing.
+ *
+ * @throws {UsageError} when the options do not fit the backup.
+ * @throws {NothingMatchesError} for a database that the backup does not have.
+ * @throws {PostgresError} when the target server cannot be asked.
+ */
+export async function planLogicalRestore(
+  parts: RestoreParts,
+  { backup, options }: RestoreRun,
+): Promise<RestorePlan> {
+  const target = logicalTarget(options);
+  const selection = selectDumps(backup, options.databases);
+  const objects = [...(selection.globals ? [selection.globals] : []), ...selection.dumps];
+  const writeBytes = sum(objects.map(({ rawBytes }) => rawBytes));
+  const freeBytes = target.kind === "folder" ? freeSpace(target.path) : null;
+  return {
+    backup,
+    destination: target.kind === "folder" ? target.path : serverAddress(target.connection),
+    objects: objects.length,
+    fetchBytes: sum(objects.map(({ storedBytes }) => storedBytes)),
+    writeBytes,
+    freeBytes,
+    tablespaces: [],
+    obstacles: target.kind === "folder"
+      ? await folderObstacles(target.path, { writeBytes, freeBytes })
+      : await serverObstacles(parts, { connection: target.connection, backup, selection }),
+  };
+}
+
+/** @throws {UsageError} unless exactly one target is given. */
+export function logicalTarget(
+  { destination, into, tablespaceMap }: RestoreOptions,
+): LogicalTarget {
+  if (tablespaceMap && tablespaceMap.size > 0) {
+    throw new UsageError(
+      "a logical backup has no tablespaces to move",
+      "create them on the target server before the restore",
+    );
+  }
+  if (into && destination !== undefined) {
+    throw new UsageError(
+      "both a destination folder and a server to restore into are given",
+      "give --destination for dump files, or --into for a live server",
+    );
+  }
+  if (into) return { kind: "server", connection: into };
+  if (destination) return { kind: "folder", path: resolve(destination) };
+  throw new UsageError(
+    "nothing is given to restore into",
+    "give --destination for dump files, or --into for a live server",
+  );
+}
+
+async function folderObstacles(
+  path: string,
+  { writeBytes, freeBytes }: { readonly writeBytes: number; readonly freeBytes: number | null },
+): Promise<string[]> {
+  const found: string[] = [];
+  const folder = await inspectFolder(path);
+  if (folder.state === "unusable") found.push(folder.reason);
+  if (freeBytes !== null && writeBytes > freeBytes) {
+    found.push(
+      `${path} has room for ${formatBytes(freeBytes)}, ${formatBytes(writeBytes)} are needed`,
+    );
+  }
+  return found;
+}
+
+async function serverObstacles(
+  { programs }: RestoreParts,
+  { connection, backup, selection }: {
+    readonly connection: ConnectionOptions;
+    readonly backup: BackupManifest;
+    readonly selection: DumpSelection;
+  },
+): Promise<string[]> {
+  const server = await TargetServer.open(programs, { connection, backup });
+  const wanted = selection.dumps.map(({ database }) => database);
+  const filled = await server.filled(wanted);
+  return filled.map((name) => `database ${JSON.stringify(name)} on ${server.address} is not empty`);
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}

@@ -1,0 +1,99 @@
+import type { ConnectionOptions } from "../../postgres/postgres.ts";
+import type { RestoreParts } from "../parts.ts";
+import type { DumpSelection } from "./object_names.ts";
+import { withRawObject } from "./open_dump.ts";
+import type { RestoreRun } from "./plan_logical_restore.ts";
+import { restoreDatabase } from "./restore_database.ts";
+import { restoreGlobals } from "./restore_globals.ts";
+import { fitsSpool, temporaryFolder } from "./spool_dump.ts";
+import { TargetServer } from "./target_server.ts";
+
+/** What PostgreSQL refused. */
+export interface IntoReport {
+  readonly errors: readonly string[];
+  /** Databases that pg_restore gave up. */
+  readonly failed: number;
+}
+
+/** Restores globals and databases into a live server, one database after the other. */
+export async function restoreIntoServer(
+  parts: RestoreParts,
+  { backup, options: { jobs, signal } }: RestoreRun,
+  { connection, selection }: {
+    readonly connection: ConnectionOptions;
+    readonly selection: DumpSelection;
+  },
+): Promise<IntoReport> {
+  const abort = signal ? { signal } : {};
+  const server = await TargetServer.open(parts.programs, { connection, backup, ...abort });
+  await noteOlderServer(parts, { server, version: backup.postgresVersion });
+  const globals = await restoreAllGlobals(parts, { server, run: { backup, selection, ...abort } });
+  const errors = [...globals.errors];
+  let failed = 0;
+  for (const object of selection.dumps) {
+    const { database } = object;
+    const existing = await server.names("datname", "pg_database");
+    const report = await restoreDatabase(parts, { backup, object, ...abort }, {
+      connection,
+      database,
+      create: !existing.has(database),
+      withoutTablespaces: globals.missingTablespaces.length > 0,
+      jobs,
+      spool: await shouldSpool(parts, { jobs, bytes: object.rawBytes }),
+    });
+    errors.push(...report.errors.map((error) => `database ${JSON.stringify(database)}: ${error}`));
+    if (report.failed) failed += 1;
+  }
+  parts.progress.note("dumps hold no statistics: run ANALYZE, or vacuumdb --all --analyze-only");
+  return { errors, failed };
+}
+
+async function restoreAllGlobals(
+  parts: RestoreParts,
+  { server, run: { backup, selection, signal } }: {
+    readonly server: TargetServer;
+    readonly run: Pick<RestoreRun, "backup"> & {
+      readonly selection: DumpSelection;
+      readonly signal?: AbortSignal;
+    };
+  },
+) {
+  const object = selection.globals;
+  if (!object) return { errors: [], missingTablespaces: [] };
+  const source = { backup, object, ...(signal && { signal }) };
+  const sql = await withRawObject(parts, source, (raw) => new Response(raw).text());
+  const report = await restoreGlobals(server, sql);
+  const { kept, missingTablespaces } = report;
+  if (kept > 0) {
+    parts.progress.note(`${kept} ${kept === 1 ? "role was" : "roles were"} there and left as is`);
+  }
+  if (missingTablespaces.length > 0) {
+    parts.progress.note(
+      `${server.address} has no tablespace ${missingTablespaces.join(", ")}: ` +
+        "everything goes into the default one",
+    );
+  }
+  return report;
+}
+
+async function noteOlderServer(
+  { progress }: RestoreParts,
+  { server, version }: { readonly server: TargetServer; readonly version: number },
+): Promise<void> {
+  const [from, to] = [Math.floor(version / 10_000), await server.major()];
+  if (to >= from) return;
+  progress.note(`the backup is of PostgreSQL ${from}, the server is ${to}: it may refuse parts`);
+}
+
+/** Several jobs need a file; without room for it one job reads the dump as it comes. */
+async function shouldSpool(
+  { progress }: RestoreParts,
+  { jobs, bytes }: { readonly jobs: number; readonly bytes: number },
+): Promise<boolean> {
+  if (jobs <= 1) return false;
+  if (await fitsSpool(bytes)) return true;
+  progress.note(
+    `${await temporaryFolder()} has no room for the dump: pg_restore runs with one job; TMPDIR names another folder`,
+  );
+  return false;
+}

@@ -1,0 +1,116 @@
+import type { BackupManifest } from "../../catalog/catalog.ts";
+import { PostgresError } from "../../domain/errors.ts";
+import type { ClientPrograms, ConnectionOptions, Program } from "../../postgres/postgres.ts";
+import { serverAddress } from "./connection_string.ts";
+
+/** Counts what a user made: system objects have OIDs below 16384 (FirstNormalObjectId). */
+const IS_FILLED = `
+  SELECT EXISTS (
+    SELECT FROM pg_catalog.pg_class AS c
+      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+     WHERE c.oid >= 16384 AND n.nspname !~ '^pg_(toast|temp)'
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.objid = c.oid
+                          AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'e'))
+    OR EXISTS (
+    SELECT FROM pg_catalog.pg_proc AS p WHERE p.oid >= 16384
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.objid = p.oid
+                          AND d.classid = 'pg_catalog.pg_proc'::regclass AND d.deptype = 'e'))
+    OR EXISTS (SELECT FROM pg_catalog.pg_namespace
+                WHERE oid >= 16384 AND nspname !~ '^pg_(toast|temp)'
+                  AND nspname <> 'public')
+    OR EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)`;
+
+/** A live server that a logical backup goes into, asked by psql. */
+export class TargetServer {
+  readonly address: string;
+  readonly #programs: ClientPrograms;
+  readonly #psql: Program;
+  readonly #connection: ConnectionOptions;
+  readonly #signal: AbortSignal | undefined;
+
+  private constructor(programs: ClientPrograms, psql: Program, options: TargetOptions) {
+    this.address = serverAddress(options.connection);
+    this.#programs = programs;
+    this.#psql = psql;
+    this.#connection = options.connection;
+    this.#signal = options.signal;
+  }
+
+  /** @throws {VersionError} without psql of the backup's major or a later one. */
+  static async open(programs: ClientPrograms, options: TargetOptions): Promise<TargetServer> {
+    const major = Math.floor(options.backup.postgresVersion / 10_000);
+    return new TargetServer(programs, await programs.find("psql", major), options);
+  }
+
+  /** Major version of the server. */
+  async major(): Promise<number> {
+    return Math.floor(Number(await this.ask("SHOW server_version_num")) / 10_000);
+  }
+
+  /** Names of a catalogue's column, such as `datname` of `pg_database`. */
+  async names(column: string, catalog: string): Promise<ReadonlySet<string>> {
+    const sql = `SELECT coalesce(json_agg(${column}), '[]') FROM pg_catalog.${catalog}`;
+    return new Set(JSON.parse(await this.ask(sql)));
+  }
+
+  /** Those of `databases` that exist and hold anything. */
+  async filled(databases: readonly string[]): Promise<string[]> {
+    const existing = await this.names("datname", "pg_database");
+    const filled: string[] = [];
+    for (const database of databases.filter((name) => existing.has(name))) {
+      if (await this.ask(IS_FILLED, { database }) === "t") filled.push(database);
+    }
+    return filled;
+  }
+
+  /** The first value of a query. @throws {PostgresError} */
+  async ask(
+    sql: string,
+    { database = this.#connection.database }: { readonly database?: string } = {},
+  ): Promise<string> {
+    const { output } = await this.run(`${sql};`, { database, stopAtError: true });
+    return output.trim();
+  }
+
+  /**
+   * Runs a script with psql.
+   *
+   * @returns what it printed, and what it complained of.
+   * @throws {PostgresError} when it cannot connect, or at the first error with `stopAtError`.
+   */
+  async run(
+    script: string,
+    { database = this.#connection.database, stopAtError }: {
+      readonly database?: string;
+      readonly stopAtError: boolean;
+    },
+  ): Promise<{ readonly output: string; readonly complaints: string }> {
+    const stop = `--set=ON_ERROR_STOP=${stopAtError ? 1 : 0}`;
+    const args = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", stop, "--file=-"];
+    const running = this.#programs.run(this.#psql, args, {
+      connection: { ...this.#connection, database },
+      stdin: "piped",
+      ...(this.#signal && { signal: this.#signal }),
+    });
+    const written = new Blob([script]).stream().pipeTo(running.stdin).catch(() => {}); // see its status
+    const output = new Response(running.stdout).text();
+    try {
+      const { stderr } = await running.finished();
+      return { output: await output, complaints: stderr };
+    } catch (error) {
+      if (!(error instanceof PostgresError)) throw error;
+      throw new PostgresError(`${error.message} (at ${this.address})`, error.hint, {
+        cause: error,
+      });
+    } finally {
+      await Promise.all([written, output.catch(() => {})]);
+    }
+  }
+}
+
+/** What {@link TargetServer.open} needs to know. */
+export interface TargetOptions {
+  readonly connection: ConnectionOptions;
+  readonly backup: BackupManifest;
+  readonly signal?: AbortSignal;
+}
