@@ -1,0 +1,149 @@
+import assert from "node:assert/strict";
+import { DestinationError, NothingMatchesError, PartialError } from "../../src/domain/errors.ts";
+import { dumpName } from "../../src/engine/logical/object_names.ts";
+import { describeDatabase, describeGlobals, LogicalRig } from "../support/logical_rig.ts";
+import { type Cluster, clusterMajors, startCluster } from "../support/postgres_cluster.ts";
+import { ODD_DATABASES, ZOO_ROLES, zooSchema } from "../support/schema_zoo.ts";
+
+const quote = (name: string) => `"${name.replaceAll('"', '""')}"`;
+
+/** A cluster with the zoo, oddly named databases and an empty one. */
+async function startZoo(binDir: string, rows: number): Promise<Cluster> {
+  const cluster = await startCluster({ binDir });
+  await cluster.psql(ZOO_ROLES);
+  await cluster.query(
+    "CREATE DATABASE zoo OWNER zoo_owner ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+  );
+  await cluster.query("ALTER DATABASE zoo SET work_mem = '7MB'");
+  await cluster.psql(zooSchema({ rows }), { database: "zoo" });
+  for (const name of ODD_DATABASES) await cluster.query(`CREATE DATABASE ${quote(name)}`);
+  await cluster.query("CREATE TABLE here (name text)", { database: ODD_DATABASES[1]! });
+  return cluster;
+}
+
+for (const { major, binDir } of clusterMajors()) {
+  Deno.test(`logical backups of PostgreSQL ${major} come back as they were`, async (t) => {
+    await using source = await startZoo(binDir, 5000);
+    await using rig = new LogicalRig(source);
+    const backup = await rig.backup();
+
+    await t.step("the manifest names every database and the sizes", () => {
+      const names = ["postgres", "zoo", ...ODD_DATABASES].sort();
+      assert.deepEqual(backup.databases.map(({ name }) => name).toSorted(), names);
+      const dumps = backup.objects.filter(({ role }) => role === "dump");
+      assert.deepEqual(dumps.map(({ database }) => database!).toSorted(), names);
+      assert.equal(backup.objects[0]?.key, "globals.sql.zst");
+      for (const { key } of backup.objects) assert.match(key, /^[A-Za-z0-9_~][A-Za-z0-9._~-]*$/);
+    });
+
+    for (const jobs of [1, 2]) {
+      await t.step(`into an empty server with ${jobs} at a time: dumps are equal`, async () => {
+        await using target = await startCluster({ binDir });
+        await rig.restore(backup, { into: target.connection(), jobs });
+        assert.deepEqual(await describeGlobals(target), await describeGlobals(source));
+        for (const name of ["postgres", "zoo", ...ODD_DATABASES]) {
+          const found = await describeDatabase(target, name);
+          assert.deepEqual(found, await describeDatabase(source, name), name);
+        }
+      });
+    }
+
+    await t.step("as files: psql and pg_restore bring them back without backupctl", async () => {
+      await using target = await startCluster({ binDir });
+      const folder = await Deno.makeTempDir();
+      try {
+        const destination = `${folder}/new/dumps`;
+        const report = await rig.restore(backup, { destination, jobs: 3 });
+        assert.equal(report.files, backup.objects.length);
+        const mode = (path: string) => Deno.statSync(path).mode! & 0o777;
+        assert.equal(mode(destination), 0o700);
+        const names = [...Deno.readDirSync(destination)].map(({ name }) => name).sort();
+        const dumps = backup.databases.map(({ name }) => dumpName(name));
+        assert.deepEqual(names, ["globals.sql", ...dumps].sort());
+        for (const name of names) assert.equal(mode(`${destination}/${name}`), 0o600, name);
+        const globals = await Deno.readTextFile(`${destination}/globals.sql`);
+        await target.run("psql", ["-Xq", "-f", "-", "postgres"], { input: globals });
+        const dump = await Deno.readFile(`${destination}/zoo.dump`);
+        await Deno.writeFile(`${target.folder}/zoo.dump`, dump);
+        await target.run("pg_restore", ["--create", "-d", "postgres", `${target.folder}/zoo.dump`]);
+        assert.deepEqual(
+          await describeDatabase(target, "zoo"),
+          await describeDatabase(source, "zoo"),
+        );
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    });
+
+    await t.step("one database into a server where it is there and empty", async () => {
+      await using target = await startCluster({ binDir });
+      await target.query(
+        "CREATE DATABASE zoo TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
+      );
+      await rig.restore(backup, { into: target.connection(), databases: ["zoo"], jobs: 2 });
+      const [row] = await target.query("SELECT count(*)::int AS n FROM people", {
+        database: "zoo",
+      });
+      assert.equal(row?.["n"], 5002);
+      const others = await target.query("SELECT FROM pg_database WHERE datname = 'UPPER'");
+      assert.equal(others.length, 0);
+    });
+
+    await t.step("a database that holds anything is refused before anything changes", async () => {
+      await using target = await startCluster({ binDir });
+      await target.query("CREATE DATABASE zoo");
+      await target.query("CREATE TABLE mine ()", { database: "zoo" });
+      await assert.rejects(rig.restore(backup, { into: target.connection() }), (error) => {
+        assert.ok(error instanceof DestinationError);
+        assert.match(error.message, /database "zoo" on .* is not empty/);
+        return true;
+      });
+      const roles = await target.query("SELECT FROM pg_roles WHERE rolname = 'zoo_owner'");
+      assert.equal(roles.length, 0);
+    });
+
+    await t.step("roles that are there keep their passwords", async () => {
+      await using target = await startCluster({ binDir });
+      await target.query("CREATE ROLE zoo_owner LOGIN PASSWORD 'other' CREATEDB");
+      const secret = "SELECT rolpassword, rolcreatedb FROM pg_authid WHERE rolname = 'zoo_owner'";
+      const before = await target.query(secret);
+      await rig.restore(backup, { into: target.connection(), databases: ["zoo"] });
+      assert.deepEqual(await target.query(secret), before);
+    });
+
+    await t.step("a folder that is not empty, and an unknown database, are refused", async () => {
+      const folder = await Deno.makeTempDir();
+      await Deno.writeTextFile(`${folder}/mine`, "");
+      await assert.rejects(rig.restore(backup, { destination: folder }), DestinationError);
+      await Deno.remove(folder, { recursive: true });
+      const unknown = { destination: `${folder}-new`, databases: ["zoö"] };
+      await assert.rejects(rig.restore(backup, unknown), (error) => {
+        assert.ok(error instanceof NothingMatchesError);
+        assert.match(error.message, /"zoö"/);
+        assert.match(error.hint!, /"zoo"/);
+        return true;
+      });
+      await assert.rejects(rig.backup({ databases: ["zoö"] }), NothingMatchesError);
+    });
+
+    await t.step("what the target refuses is counted and quoted; the rest is there", async () => {
+      await using target = await startCluster({ binDir });
+      await target.query("CREATE ROLE limited LOGIN CREATEDB");
+      const into = target.connection({ user: "limited" });
+      for (const jobs of [1, 2]) {
+        const restore = rig.restore(backup, { into, databases: ["zoo"], jobs });
+        await assert.rejects(restore, (error) => {
+          assert.ok(error instanceof PartialError, String(error));
+          assert.match(error.message, /with \d+ errors: .*; .*; and \d+ more/);
+          assert.match(error.message, /permission denied/);
+          return true;
+        });
+        const [row] = await target.query("SELECT count(*)::int AS n FROM people", {
+          database: "zoo",
+        });
+        assert.equal(row?.["n"], 5002);
+        await target.query("DROP DATABASE zoo");
+      }
+    });
+  });
+}
