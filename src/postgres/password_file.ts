@@ -41,9 +41,10 @@ interface Field {
 
 /** Cuts at colons that no backslash protects. */
 function splitLine(line: string): readonly Field[] {
-  const fields = line.match(/(?:[^:\\]|\\[\s\S]|\\$)*(?::|$)/g) ?? [];
-  return fields.map((field) => field.replace(/:$/, "")).map((raw) => ({
-    raw,
-    value: raw.replace(/\\([\s\S])/g, "$1"),
-  }));
+  const fields = [""];
+  for (const [piece] of line.matchAll(/\\[\s\S]|[\s\S]/g)) {
+    if (piece === ":") fields.push("");
+    else fields[fields.length - 1] += piece;
+  }
+  return fields.map((raw) => ({ raw, value: raw.replace(/\\([\s\S])/g, "$1") }));
 }

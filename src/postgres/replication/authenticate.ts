@@ -32,7 +32,7 @@ export class Authenticator {
    */
   async answer(body: Bytes): Promise<Bytes | undefined> {
     const view = new DataView(body.buffer, body.byteOffset, body.length);
-    const request = view.getInt32(0);
+    const request = body.length < 4 ? -1 : view.getInt32(0);
     const data = body.subarray(4);
     switch (request) {
       case REQUEST.ok:

@@ -227,7 +227,11 @@ async function resultRows(sender: WalSender): Promise<readonly Row[]> {
 
 function walPosition(row: Row | undefined): { readonly lsn: Lsn; readonly timeline: number } {
   const [lsn, timeline] = row ?? [];
-  if (lsn && timeline) return { lsn: parseLsn(lsn), timeline: Number(timeline) };
+  try {
+    if (lsn && timeline) return { lsn: parseLsn(lsn), timeline: Number(timeline) };
+  } catch {
+    // No LSN: reported with the case that there is none.
+  }
   throw new PostgresError("the server did not tell the base backup's WAL position");
 }
 

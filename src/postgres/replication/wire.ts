@@ -4,6 +4,7 @@
  * @module
  */
 import type { Bytes } from "../../domain/bytes.ts";
+import { PostgresError } from "../../domain/errors.ts";
 import type { ServerMessage } from "../server_errors.ts";
 
 /** 3.0. */
@@ -107,22 +108,18 @@ export function serverMessage(body: Bytes): ServerMessage {
 /**
  * The values of a DataRow as text.
  *
- * @throws {RangeError} when lengths point outside of the message.
+ * @throws {PostgresError} when lengths point outside of the message.
  */
 export function dataRow(body: Bytes): (string | null)[] {
   const view = new DataView(body.buffer, body.byteOffset, body.length);
   const values: (string | null)[] = [];
   let offset = 2;
-  for (let count = view.getUint16(0); count > 0; count--) {
-    const length = view.getInt32(offset);
+  for (let count = body.length < 2 ? -1 : view.getUint16(0); count !== 0; count--) {
+    const length = offset + 4 <= body.length && count > 0 ? view.getInt32(offset) : body.length;
     offset += 4;
-    if (length < 0) {
-      values.push(null);
-      continue;
-    }
-    if (offset + length > body.length) throw new RangeError("a value ends outside of its row");
-    values.push(decoder.decode(body.subarray(offset, offset + length)));
-    offset += length;
+    if (offset + length > body.length) throw new PostgresError("a row arrived that is cut short");
+    values.push(length < 0 ? null : decoder.decode(body.subarray(offset, offset + length)));
+    offset += Math.max(length, 0);
   }
   return values;
 }
