@@ -30,8 +30,8 @@ export interface FakeArchive {
 /** What the fake server sends. */
 export interface FakeBackupOptions {
   readonly archives: readonly FakeArchive[];
-  /** PostgreSQL's backup_manifest; undefined when none is sent. */
-  readonly manifest?: string;
+  /** PostgreSQL's backup_manifest; null for none. @default {the list of the archives' files} */
+  readonly manifest?: string | null;
   /** Length of the pieces, which are views on one buffer as a real source's are. @default {32768} */
   readonly pieceBytes?: number;
   /** Tablespaces that the server speaks of; those of the archives when absent. */
@@ -105,7 +105,8 @@ export class FakeSource implements BaseBackupSource {
   }
 
   async *#events(): AsyncGenerator<BaseBackupEvent> {
-    const { archives, manifest, pieceBytes = 32_768, onEvent = () => {} } = this.#options;
+    const { archives, manifest = manifestOf(archives), pieceBytes = 32_768, onEvent = () => {} } =
+      this.#options;
     const buffer = new Uint8Array(pieceBytes);
     let sent = 0;
     for (const { tablespace, members } of archives) {
@@ -117,11 +118,26 @@ export class FakeSource implements BaseBackupSource {
         buffer.fill(0xee); // a view is valid only until the next event
       }
     }
-    if (manifest === undefined) return;
+    if (manifest === null) return;
     for (const bytes of pieces(new TextEncoder().encode(manifest), buffer)) {
       yield { type: "manifest", bytes };
     }
   }
+}
+
+/** A list of files in PostgreSQL's form. */
+export function manifestOf(archives: readonly FakeArchive[]): string {
+  const lines = archives.flatMap(({ tablespace, members }) =>
+    members.filter((member) => member.link === undefined && !member.name.endsWith("/"))
+      .map(({ name, content = "" }) => ({
+        Path: tablespace ? `pg_tblspc/${tablespace.oid}/${name}` : name,
+        Size: typeof content === "string"
+          ? new TextEncoder().encode(content).length
+          : content.length,
+      }))
+      .map((file) => JSON.stringify(file).replace("{", "{ ").replace(/}$/, " }"))
+  );
+  return `{ "PostgreSQL-Backup-Manifest-Version": 1,\n"Files": [\n${lines.join(",\n")}\n],\n}\n`;
 }
 
 function* pieces(bytes: Bytes, buffer: Bytes): Generator<Bytes> {

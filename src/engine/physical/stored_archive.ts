@@ -1,6 +1,7 @@
 import type { Bytes } from "../../domain/bytes.ts";
 import { PostgresError } from "../../domain/errors.ts";
 import type { ChunkCutter } from "./chunk_cutter.ts";
+import { FileTally } from "./file_tally.ts";
 import { REQUIRED_FILES } from "./required_files.ts";
 import type { TarMember } from "./tar_member.ts";
 import { moveTarHeader } from "./tar_member.ts";
@@ -22,6 +23,8 @@ export class StoredArchive implements TarHandler {
   readonly #cutter: ChunkCutter;
   readonly #oids: ReadonlySet<number>;
   readonly #missing = new Set<string>(REQUIRED_FILES);
+  /** What arrived, to be compared with PostgreSQL's own list. */
+  readonly tally = new FileTally();
   #oid: number | undefined;
   #skipped = false;
 
@@ -36,6 +39,8 @@ export class StoredArchive implements TarHandler {
   }
 
   begin(member: TarMember, header: Bytes): void {
+    const folder = this.#oid === undefined ? "" : `pg_tblspc/${this.#oid}/`;
+    if (member.type === "file") this.tally.add(`${folder}${member.name}`, member.size);
     this.#skipped = this.#oid === undefined && this.#isSkipped(member);
     if (this.#skipped) return;
     if (member.type === "symlink") {

@@ -5,6 +5,7 @@ import type { BaseBackup, BaseBackupEvent } from "../../postgres/postgres.ts";
 import type { BackupContent, BackupParts, BackupRun } from "../parts.ts";
 import { BackupUploads } from "./backup_uploads.ts";
 import { ChunkCutter } from "./chunk_cutter.ts";
+import { type FileTally, ManifestTally } from "./file_tally.ts";
 import { StoredArchive } from "./stored_archive.ts";
 import { TarReader } from "./tar_reader.ts";
 
@@ -88,6 +89,7 @@ class BackupRecorder {
   readonly #cutter = new ChunkCutter();
   readonly #archive: StoredArchive;
   readonly #awaited: Set<number | undefined>;
+  readonly #manifest = new ManifestTally();
   #reader: TarReader | undefined;
 
   constructor(backup: BaseBackup, uploads: BackupUploads) {
@@ -98,7 +100,10 @@ class BackupRecorder {
   }
 
   async take(event: BaseBackupEvent): Promise<void> {
-    if (event.type === "manifest") return await this.#uploads.manifest(event.bytes);
+    if (event.type === "manifest") {
+      this.#manifest.push(event.bytes);
+      return await this.#uploads.manifest(event.bytes);
+    }
     if (event.type === "archive") return this.#startArchive(event.tablespace?.oid);
     if (!this.#reader) throw new PostgresError("the server sent data before any archive");
     this.#reader.push(event.bytes);
@@ -114,8 +119,19 @@ class BackupRecorder {
     if (!this.#uploads.hasManifest) {
       throw new PostgresError("the server sent no backup_manifest");
     }
+    this.#compare(this.#archive.tally, this.#manifest.tally);
     this.#cutter.endChunk();
     await this.#store();
+  }
+
+  /** Nothing may be lost between the server and the chunks. */
+  #compare(arrived: FileTally, listed: FileTally): void {
+    if (listed.equals(arrived)) return;
+    throw new RunFailedError(
+      `${listed.files} files of ${listed.bytes} bytes are in PostgreSQL's manifest, ` +
+        `${arrived.files} of ${arrived.bytes} arrived`,
+      "take the backup again; pg_basebackup with pg_verifybackup tells whether the server is at fault",
+    );
   }
 
   #startArchive(oid: number | undefined): void {

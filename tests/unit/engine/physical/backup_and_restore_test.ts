@@ -17,6 +17,7 @@ import {
   type FakeBackupOptions,
   type FakeMember,
   FakeSource,
+  manifestOf,
 } from "../../../support/fake_base_backup.ts";
 import { fileTree } from "../../../support/file_tree.ts";
 import {
@@ -26,9 +27,6 @@ import {
   takeBackup,
 } from "../../../support/physical_backups.ts";
 import { packTar } from "modern-tar";
-
-/** What PostgreSQL's manifest says is no concern of these tests. */
-const MANIFEST = '{ "PostgreSQL-Backup-Manifest-Version": 1 }\n';
 
 interface World extends Rig {
   readonly store: MemoryStore;
@@ -51,7 +49,7 @@ function test(title: string, run: (world: World) => Promise<void>): void {
 function source(more: Partial<FakeBackupOptions> & { readonly members?: FakeMember[] } = {}) {
   const { members = [], ...options } = more;
   const data: FakeArchive = { members: [...CORE_MEMBERS, ...members, CONTROL_MEMBER] };
-  return new FakeSource({ archives: [data], manifest: MANIFEST, ...options });
+  return new FakeSource({ archives: [data], ...options });
 }
 
 const FILES: readonly FakeMember[] = [
@@ -78,7 +76,6 @@ for (const algorithm of ["zstd", "gzip"] as const) {
       const data = { members: [...CORE_MEMBERS, ...links, ...FILES, CONTROL_MEMBER] };
       const from = new FakeSource({
         archives: order === "first" ? [data, ...archives] : [...archives, data],
-        manifest: MANIFEST,
         pieceBytes: 7777,
       });
       const backup = await takeBackup(rig, from, { codec: { algorithm, level: 1 } });
@@ -104,7 +101,10 @@ for (const algorithm of ["zstd", "gzip"] as const) {
       const moved = await Deno.readFile(`${folder}/fast/er/PG_15_202209061/5/1`);
       assert.deepEqual(moved, bytes(9000, 3));
       assert.equal((await fileTree(big)).get("PG_15_202209061/empty"), "folder 700");
-      assert.equal(await Deno.readTextFile(`${folder}/new/backup_manifest`), MANIFEST);
+      assert.equal(
+        await Deno.readTextFile(`${folder}/new/backup_manifest`),
+        manifestOf(order === "first" ? [data, ...archives] : [...archives, data]),
+      );
       assert.equal(tree.get("pg_wal/archive_status"), "folder 700");
       assert.equal(
         report.files,
@@ -138,7 +138,7 @@ test("takePhysicalBackup() counts what the store holds", async ({ store, codecs 
 });
 
 const refusals = [
-  { what: "no backup_manifest", options: { manifest: undefined }, error: /backup_manifest/ },
+  { what: "no backup_manifest", options: { manifest: null }, error: /backup_manifest/ },
   {
     what: "no backup_label",
     options: { archives: [{ members: [...CORE_MEMBERS.slice(1), CONTROL_MEMBER] }] },
@@ -183,6 +183,25 @@ for (const { what, error, ...given } of refusals) {
     assert.equal(from.open, 0);
   });
 }
+
+test("takePhysicalBackup() refuses when files are not those of PostgreSQL's manifest", async (world) => {
+  const sent = [...CORE_MEMBERS, ...FILES, CONTROL_MEMBER];
+  const listed = (members: readonly FakeMember[]) => manifestOf([{ members }]);
+  const wrong = [
+    listed([...sent, { name: "base/5/lost", content: "x" }]),
+    listed(sent.filter(({ name }) => name !== "base/5/empty")),
+    listed(sent.map((member) => ({ ...member, name: member.name.replace("odd", "add") }))),
+    "{}\n",
+  ];
+  for (const manifest of wrong) {
+    await assert.rejects(
+      takeBackup(world, source({ members: [...FILES], manifest })),
+      (error) => error instanceof RunFailedError && /in PostgreSQL's manifest/.test(error.message),
+    );
+  }
+  const wal = { name: "pg_wal/archive_status/0001.done", content: "" };
+  await takeBackup(world, source({ members: [...FILES], manifest: listed([...sent, wal]) }));
+});
 
 test("takePhysicalBackup() refuses a server that was promoted meanwhile", async (world) => {
   await assert.rejects(takeBackup(world, source({ stopTimeline: 2 })), RunFailedError);
@@ -338,7 +357,7 @@ test("restorePhysical() refuses tablespaces that lie in use, twice or within eac
   const [one, two] = [`${folder}/one`, `${folder}/two`];
   const data = { members: [...CORE_MEMBERS, CONTROL_MEMBER] };
   const archives = [tablespace(16384, one, []), tablespace(16390, two, []), data];
-  const backup = await takeBackup(rig, new FakeSource({ archives, manifest: MANIFEST }));
+  const backup = await takeBackup(rig, new FakeSource({ archives }));
   await Deno.mkdir(one);
   await Deno.writeTextFile(`${one}/PG_VERSION`, "");
   const cases: [Record<string, string>, RegExp][] = [
