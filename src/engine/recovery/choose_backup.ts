@@ -1,0 +1,306 @@
+/**
+ * Which backup a recovery starts from, and whether the archive reaches its target.
+ *
+ * Positions are exact. Of times the repository knows when backups ended and when segments were
+ * stored, which no commit in them can be later than: what lies clearly outside is refused here, the
+ * rest is PostgreSQL's to decide, which stops with FATAL when it does not arrive. Where a
+ * transaction or a restore point lies, nobody knows before the log is read.
+ *
+ * @module
+ */
+import type { BackupManifest } from "../../catalog/catalog.ts";
+import { NothingMatchesError } from "../../domain/errors.ts";
+import type { TimelineHistory } from "../../domain/timeline_history.ts";
+import {
+  isOnHistory,
+  rootHistory,
+  timelineOfSegment,
+  timelineOwner,
+} from "../../domain/timeline_history.ts";
+import {
+  lastSegmentNumber,
+  segmentName,
+  segmentNumber,
+  timelineHistoryName,
+} from "../../domain/wal.ts";
+import type { ArchiveView } from "./archive_view.ts";
+import { walBackup } from "./archive_view.ts";
+import type { LogPath } from "./log_path.ts";
+import { storedBytesBetween, walkLog } from "./log_path.ts";
+import type { RecoveryRequest } from "./recovery_target.ts";
+import { describeTarget } from "./recovery_target.ts";
+import { isoTime, microsOf } from "./recovery_time.ts";
+import type { NamedGap } from "./restorable_windows.ts";
+import { describeWindows, namedGap, restorableWindows } from "./restorable_windows.ts";
+
+/** A recovery that the archive can feed, as far as can be told before it runs. */
+export interface RecoveryPlan {
+  readonly backup: BackupManifest;
+  readonly request: RecoveryRequest;
+  /** The one that recovery follows to its end. */
+  readonly timeline: number;
+  /** The log from the backup's start to the target, or to the end of the archive. */
+  readonly wal: {
+    readonly from: string;
+    readonly to: string;
+    readonly segments: number;
+    /** Of those in the archive, as stored; an estimate. */
+    readonly storedBytes: number;
+  };
+  /** Missing segments behind the last one that can be reached. */
+  readonly gaps: readonly NamedGap[];
+  /** What people should know before they start it. */
+  readonly notes: readonly string[];
+}
+
+/** What {@link chooseBackup} is asked. */
+export interface ChooseOptions {
+  readonly request: RecoveryRequest;
+  /** Start from this physical backup. */
+  readonly backup?: BackupManifest;
+}
+
+/** A backup with the branch that it would be rolled forward on. */
+interface Candidate {
+  readonly view: ArchiveView;
+  readonly request: RecoveryRequest;
+  readonly backup: BackupManifest;
+  readonly history: TimelineHistory;
+}
+
+/** How far the clocks of the database and of the store may be apart. */
+const CLOCK_SLACK_MICROS = 60_000_000n;
+
+/**
+ * The newest physical backup that ended before the target, on the branch that was asked for.
+ *
+ * @throws {NothingMatchesError} naming the windows: no such backup, a target outside of what is
+ * archived, a gap on the way.
+ */
+export function chooseBackup(view: ArchiveView, options: ChooseOptions): RecoveryPlan {
+  const { request, backup } = options;
+  const offered = backup ? [backup] : byStopLsn(view.backups).toReversed();
+  if (request.timeline === "current") return firstThatReaches(view, { request, offered });
+  const history = wantedHistory(view, request.timeline);
+  const onBranch = offered.filter((backup) => isOnHistory(history, walEnd(backup)));
+  if (onBranch.length === 0) throw offBranch(view, { request, history, offered });
+  const found = onBranch.find((backup) => endedBefore(backup, request));
+  if (!found) throw tooEarly(view, request, onBranch.at(-1)!);
+  return plan({ view, request, backup: found, history });
+}
+
+/** Each backup on its own timeline, the newest first. */
+function firstThatReaches(
+  view: ArchiveView,
+  { request, offered }: {
+    readonly request: RecoveryRequest;
+    readonly offered: readonly BackupManifest[];
+  },
+): RecoveryPlan {
+  let refusal: unknown;
+  for (const backup of offered.filter((backup) => endedBefore(backup, request))) {
+    try {
+      return plan({ view, request, backup, history: historyOf(view, backup.timeline!) });
+    } catch (error) {
+      if (!(error instanceof NothingMatchesError)) throw error;
+      refusal ??= error;
+    }
+  }
+  throw refusal ?? tooEarly(view, request, offered.at(-1)!);
+}
+
+function plan(candidate: Candidate): RecoveryPlan {
+  const { view, request, backup, history } = candidate;
+  const { startLsn, stopLsn } = walBackup(backup);
+  const stop = lastSegmentNumber(stopLsn, view.segmentBytes);
+  const path = walkFrom(candidate, stop);
+  refuseUnreachable(candidate, path);
+  const first = segmentNumber(startLsn, view.segmentBytes);
+  const last = Math.max(stop, lastNeeded(candidate, path));
+  const name = (number: number) => nameOn(candidate, number);
+  return {
+    ...{ backup, request, timeline: history.timeline },
+    wal: {
+      ...{ from: name(first), to: name(last), segments: last - first + 1 },
+      storedBytes: storedBytesBetween(view, history, { first, last }),
+    },
+    gaps: path.gap ? [namedGap(path.gap, view.segmentBytes)] : [],
+    notes: notes(candidate, path),
+  };
+}
+
+/**
+ * From the segment that the backup stopped in, or from the next one when the archive lacks that: the
+ * backup holds it itself, as far as its stop.
+ */
+function walkFrom({ view, history }: Candidate, stop: number): LogPath {
+  const path = walkLog(view, history, stop);
+  return path.last < path.first ? walkLog(view, history, stop + 1) : path;
+}
+
+/** @throws {NothingMatchesError} when the target cannot be on the part of the log that is there. */
+function refuseUnreachable(candidate: Candidate, path: LogPath): void {
+  const { view, request: { target }, backup } = candidate;
+  const { stopLsn } = walBackup(backup);
+  const outside = (what: string) => refusal(view, `${describeTarget(target)} ${what}`);
+  if (target.kind === "latest" && path.gap) throw throughGap(candidate, path);
+  if (target.kind === "lsn" && target.lsn > stopLsn) {
+    const needed = Math.max(path.first, segmentNumber(target.lsn, view.segmentBytes));
+    if (needed <= path.last) return;
+    throw path.gap ? throughGap(candidate, path) : outside("is behind the end of the archive");
+  }
+  if (target.kind !== "time") return;
+  if (path.last < path.first && !path.gap) {
+    throw outside(`needs WAL behind backup ${backup.id}, and none is archived`);
+  }
+  const end = path.last < path.first ? new Date(backup.stoppedAt) : path.endStoredAt;
+  if (!end || target.micros <= microsOf(end) + CLOCK_SLACK_MICROS) return;
+  if (path.gap) throw throughGap(candidate, path);
+  throw outside(
+    `is behind the end of the archive, whose newest segment was stored at ${end.toISOString()}`,
+  );
+}
+
+/** The last segment that recovery has to read: the target's, or as far as the archive goes. */
+function lastNeeded({ view, request: { target } }: Candidate, path: LogPath): number {
+  if (target.kind === "immediate") return 0;
+  return target.kind === "lsn" ? segmentNumber(target.lsn, view.segmentBytes) : path.last;
+}
+
+function nameOn({ view: { segmentBytes }, history }: Candidate, number: number): string {
+  return segmentName(timelineOfSegment(history, number, segmentBytes), number, segmentBytes);
+}
+
+function throughGap({ view, request, backup }: Candidate, { gap }: LogPath): NothingMatchesError {
+  const { fromWal, toWal } = namedGap(gap!, view.segmentBytes);
+  const missing = fromWal === toWal
+    ? `WAL segment ${fromWal} is missing`
+    : `WAL segments ${fromWal} to ${toWal} are missing`;
+  return refusal(
+    view,
+    `${missing} between backup ${backup.id} and ${describeTarget(request.target)}`,
+  );
+}
+
+function notes(candidate: Candidate, path: LogPath): readonly string[] {
+  const { request: { target } } = candidate;
+  const found = [...otherBranches(candidate)];
+  if (target.kind === "xid" || target.kind === "name") {
+    found.push(
+      `only the log tells where ${describeTarget(target)} is: if it is older than this backup, ` +
+        "PostgreSQL will not find it; choose an older one with --backup-id",
+    );
+  }
+  if (path.gap && target.kind !== "immediate" && target.kind !== "lsn") {
+    const { fromWal } = namedGap(path.gap, candidate.view.segmentBytes);
+    found.push(`the log breaks off at ${fromWal}: recovery stops with FATAL if it gets there`);
+  }
+  if (target.kind === "time" && path.endStoredAt && target.micros > microsOf(path.endStoredAt)) {
+    found.push(
+      `the newest segment was stored at ${path.endStoredAt.toISOString()}: unless it holds a ` +
+        `transaction later than ${isoTime(target.micros)}, PostgreSQL stops with FATAL`,
+    );
+  }
+  return found;
+}
+
+/** The same moment may lie on a branch that was left, or on one that this one never met. */
+function otherBranches({ view, request, history }: Candidate): readonly string[] {
+  const { target } = request;
+  if (request.timeline !== "latest") return [];
+  if (target.kind !== "time" && target.kind !== "lsn") return [];
+  const owner = target.kind === "lsn" ? timelineOwner(history, target.lsn) : undefined;
+  const others = restorableWindows(view).windows.filter((window) => {
+    if (window.timeline === owner) return false;
+    if (target.kind === "lsn") return window.fromLsn <= target.lsn && target.lsn < window.toLsn;
+    return leftBehind(history, window) && window.from !== undefined && window.to !== undefined &&
+      microsOf(window.from) <= target.micros && target.micros <= microsOf(window.to);
+  });
+  const timelines = new Set(others.map(({ timeline }) => timeline));
+  return [...timelines].map((timeline) =>
+    `timeline ${timeline} holds that moment as well: --timeline ${timeline} restores it there`
+  );
+}
+
+/** Whether the window goes on where the history took another way. */
+function leftBehind(
+  history: TimelineHistory,
+  { timeline, toLsn }: { readonly timeline: number; readonly toLsn: bigint },
+): boolean {
+  if (timeline === history.timeline) return false;
+  const left = history.ancestors.find((ancestor) => ancestor.timeline === timeline);
+  return left === undefined || toLsn > left.switchLsn;
+}
+
+function endedBefore(backup: BackupManifest, { target }: RecoveryRequest): boolean {
+  if (target.kind === "time") return microsOf(new Date(backup.stoppedAt)) <= target.micros;
+  return target.kind !== "lsn" || walBackup(backup).stopLsn <= target.lsn;
+}
+
+function walEnd(backup: BackupManifest): { readonly timeline: number; readonly lsn: bigint } {
+  const { timeline, stopLsn } = walBackup(backup);
+  return { timeline, lsn: stopLsn };
+}
+
+function byStopLsn(backups: readonly BackupManifest[]): readonly BackupManifest[] {
+  return backups.toSorted((a, b) => walBackup(a).stopLsn < walBackup(b).stopLsn ? -1 : 1);
+}
+
+function historyOf(view: ArchiveView, timeline: number): TimelineHistory {
+  return view.histories.get(timeline)?.history ?? rootHistory(timeline);
+}
+
+/** The numbers of all timelines that anything in the archive belongs to, ascending. */
+function timelinesOf({ runs, histories, backups }: ArchiveView): readonly number[] {
+  const numbers = new Set([
+    ...[...runs.keys(), ...histories.keys()],
+    ...backups.map((backup) => backup.timeline!),
+  ]);
+  return [...numbers].sort((a, b) => a - b);
+}
+
+function wantedHistory(view: ArchiveView, wanted: "latest" | number): TimelineHistory {
+  const known = timelinesOf(view);
+  if (wanted === "latest") return historyOf(view, known.at(-1)!);
+  if (known.includes(wanted)) return historyOf(view, wanted);
+  throw new NothingMatchesError(
+    `nothing of timeline ${wanted} is in the archive`,
+    `it holds timeline ${known.join(", ")}`,
+  );
+}
+
+function offBranch(
+  view: ArchiveView,
+  { request, history, offered }: {
+    readonly request: RecoveryRequest;
+    readonly history: TimelineHistory;
+    readonly offered: readonly BackupManifest[];
+  },
+): NothingMatchesError {
+  const { timeline } = history;
+  const what = offered.length === 1 ? `backup ${offered[0]!.id} does not lie` : "no backup lies";
+  const known = timeline === 1 || view.histories.has(timeline)
+    ? ""
+    : `, and ${timelineHistoryName(timeline)}, which tells what it grew out of, is not archived`;
+  return refusal(
+    view,
+    `${what} on the way to ${describeTarget(request.target)} on timeline ${timeline}${known}`,
+  );
+}
+
+function tooEarly(
+  view: ArchiveView,
+  { target }: RecoveryRequest,
+  oldest: BackupManifest,
+): NothingMatchesError {
+  const end = target.kind === "lsn" ? oldest.stopLsn : oldest.stoppedAt;
+  return refusal(
+    view,
+    `${describeTarget(target)} is before the end of backup ${oldest.id}, ${end}`,
+  );
+}
+
+function refusal(view: ArchiveView, message: string): NothingMatchesError {
+  const { windows } = restorableWindows(view);
+  return new NothingMatchesError(message, `can be restored: ${describeWindows(windows)}`);
+}

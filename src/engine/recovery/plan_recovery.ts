@@ -1,0 +1,91 @@
+import type { BackupManifest } from "../../catalog/catalog.ts";
+import { NothingMatchesError } from "../../domain/errors.ts";
+import type { ObjectStore, ReadOptions } from "../../storage/storage.ts";
+import type { ArchiveView } from "./archive_view.ts";
+import { viewArchive } from "./archive_view.ts";
+import { chooseBackup, type RecoveryPlan } from "./choose_backup.ts";
+import type { RecoveryRequest } from "./recovery_target.ts";
+import { describeTarget } from "./recovery_target.ts";
+
+/** What to plan from. */
+export interface PlanRecoveryOptions extends ReadOptions {
+  readonly cluster: string;
+  /** All committed backups of the cluster. */
+  readonly backups: readonly BackupManifest[];
+  readonly request: RecoveryRequest;
+  /** The one that was asked for by name. */
+  readonly backup?: BackupManifest;
+}
+
+/**
+ * Chooses the backup for a recovery and finds out whether the archive reaches its target. Lists the
+ * archive; fetches nothing.
+ *
+ * @throws {NothingMatchesError} naming the windows that can be restored.
+ * @throws {StorageError} when the archive cannot be listed.
+ */
+export async function planRecovery(
+  store: ObjectStore,
+  { cluster, backups, request, backup, ...reading }: PlanRecoveryOptions,
+): Promise<RecoveryPlan> {
+  const offered = physicalOnes(backup ? [backup] : backups, request);
+  let refusal: unknown;
+  for (const systemIdentifier of systemsOf(offered, request)) {
+    const place = { cluster, systemIdentifier };
+    const view = await viewArchive(store, { place, backups, ...reading });
+    try {
+      return chooseBackup(view, { request, ...(backup && { backup }) });
+    } catch (error) {
+      if (!(error instanceof NothingMatchesError)) throw error;
+      refusal ??= error;
+    }
+  }
+  throw refusal;
+}
+
+/** The archive of the system that was backed up last; undefined without a physical backup. */
+export async function viewNewestArchive(
+  store: ObjectStore,
+  { cluster, backups, ...reading }: ReadOptions & {
+    readonly cluster: string;
+    readonly backups: readonly BackupManifest[];
+  },
+): Promise<ArchiveView | undefined> {
+  const systemIdentifier = backups.findLast(({ method }) => method === "physical")
+    ?.systemIdentifier;
+  if (systemIdentifier === undefined) return undefined;
+  return await viewArchive(store, { place: { cluster, systemIdentifier }, backups, ...reading });
+}
+
+function physicalOnes(
+  backups: readonly BackupManifest[],
+  { target }: RecoveryRequest,
+): readonly BackupManifest[] {
+  const physical = backups.filter(({ method }) => method === "physical");
+  if (physical.length > 0) return physical;
+  const only = backups.length === 0
+    ? "there is no backup"
+    : backups.length === 1
+    ? `backup ${backups[0]!.id} is a logical one`
+    : `all ${backups.length} backups are logical ones`;
+  throw new NothingMatchesError(
+    `${describeTarget(target)} cannot be restored: ${only}`,
+    "the log says which blocks of the data files changed, so it cannot be applied to a dump: " +
+      'point-in-time recovery needs "backupctl backup full --method physical" and archived WAL',
+  );
+}
+
+/**
+ * The system that was backed up last first. An older one, from before a `pg_upgrade` or an initdb,
+ * counts only for times: positions and names mean something else there.
+ */
+function systemsOf(
+  backups: readonly BackupManifest[],
+  { target }: RecoveryRequest,
+): readonly string[] {
+  const newestFirst = backups
+    .toSorted((a, b) => Date.parse(b.stoppedAt) - Date.parse(a.stoppedAt))
+    .map(({ systemIdentifier }) => systemIdentifier);
+  const systems = [...new Set(newestFirst)];
+  return target.kind === "time" ? systems : systems.slice(0, 1);
+}

@@ -1,0 +1,97 @@
+/**
+ * The moments that an archive can restore, in times as well as in positions.
+ *
+ * The repository knows when backups ended and when segments were stored, not when transactions
+ * committed: `from` is exact, `to` is no earlier than the last commit that can be restored.
+ *
+ * @module
+ */
+import { formatLsn } from "../../domain/lsn.ts";
+import { lastSegmentNumber, segmentName } from "../../domain/wal.ts";
+import type { RestorableWindow, WalGap } from "../../domain/wal_windows.ts";
+import { coverTimelines } from "../../domain/wal_windows.ts";
+import type { ArchiveView } from "./archive_view.ts";
+import { walArchive } from "./archive_view.ts";
+
+/** A window with the times that are known of it. */
+export interface TimedWindow extends RestorableWindow {
+  readonly from: Date | undefined;
+  readonly to: Date | undefined;
+  /** Whether nothing of the timeline is archived behind it: it is still growing, or ended there. */
+  readonly open: boolean;
+}
+
+/** Segments that are needed and absent, by their names. */
+export interface NamedGap {
+  readonly timeline: number;
+  readonly fromWal: string;
+  readonly toWal: string;
+}
+
+/** The windows of an archive, by timeline and position, and the gaps between them. */
+export interface Restorable {
+  readonly windows: readonly TimedWindow[];
+  readonly gaps: readonly NamedGap[];
+}
+
+/** More windows than that help nobody who reads a message. */
+const SHOWN_WINDOWS = 6;
+
+/** Computes the windows and gaps of `view`. */
+export function restorableWindows(view: ArchiveView): Restorable {
+  const coverage = coverTimelines(walArchive(view));
+  return {
+    windows: coverage.flatMap(({ windows }) => windows.map((window) => timed(view, window))),
+    gaps: coverage.flatMap(({ gaps }) => gaps.map((gap) => namedGap(gap, view.segmentBytes))),
+  };
+}
+
+/** A gap by the names of its first and last segment. */
+export function namedGap({ timeline, first, last }: WalGap, segmentBytes: number): NamedGap {
+  return {
+    timeline,
+    fromWal: segmentName(timeline, first, segmentBytes),
+    toWal: segmentName(timeline, last, segmentBytes),
+  };
+}
+
+/** `timeline 1 from 2026-11-01T02:10:11Z (0/3000100) to …`, several joined, for messages. */
+export function describeWindows(windows: readonly TimedWindow[]): string {
+  if (windows.length === 0) return "no moment at all";
+  const shown = windows.slice(-SHOWN_WINDOWS).map(describeWindow);
+  const more = windows.length - shown.length;
+  return [...(more > 0 ? [`${more} older windows`] : []), ...shown].join("; ");
+}
+
+function describeWindow({ timeline, fromLsn, toLsn, from, to }: TimedWindow): string {
+  const start = `${timeText(from)}${formatLsn(fromLsn)}`;
+  if (fromLsn === toLsn) return `timeline ${timeline} at ${start}`;
+  return `timeline ${timeline} from ${start} to ${timeText(to)}${formatLsn(toLsn)}`;
+}
+
+function timeText(time: Date | undefined): string {
+  return time ? `${time.toISOString().replace(/\.\d+Z$/, "Z")} = ` : "";
+}
+
+function timed(view: ArchiveView, window: RestorableWindow): TimedWindow {
+  const runs = view.runs.get(window.timeline) ?? [];
+  const last = lastSegmentNumber(window.toLsn, view.segmentBytes);
+  const run = runs.find((run) => run.first <= last && last <= run.last);
+  const backups = view.backups.filter(({ id }) => window.backupIds.includes(id));
+  const own = backups.find(({ timeline }) => timeline === window.timeline) ?? backups[0];
+  const starts = startOf(view, window);
+  const alone = window.fromLsn === window.toLsn;
+  return {
+    ...window,
+    from: starts ?? (own && new Date(own.stoppedAt)),
+    to: alone || run?.last !== last ? own && new Date(own.stoppedAt) : run.lastStoredAt,
+    open: !runs.some((run) => run.first > last),
+  };
+}
+
+/** When a timeline began, for a window that begins with it. */
+function startOf(view: ArchiveView, { timeline, fromLsn }: RestorableWindow): Date | undefined {
+  const stored = view.histories.get(timeline);
+  const parent = stored?.history.ancestors.at(-1);
+  return parent?.switchLsn === fromLsn ? stored?.storedAt : undefined;
+}
