@@ -5,12 +5,21 @@ import { cannotWrite } from "./chunk_unpacker.ts";
  * Makes everything below `folders` durable: one sync of each file system, which coreutils' `sync
  * -f` asks syncfs(2) for; where that is missing, every file and folder on its own.
  *
+ * @param options.program another `sync`, for tests.
+ * @returns how many folders were synced file by file.
  * @throws {DestinationError} when the disk reports a failure.
  */
-export async function syncFolders(folders: readonly string[]): Promise<void> {
+export async function syncFolders(
+  folders: readonly string[],
+  { program = "sync" }: { readonly program?: string } = {},
+): Promise<number> {
+  let byFile = 0;
   for (const folder of folders) {
-    if (!await syncFileSystem(folder)) await syncTree(folder);
+    if (await syncFileSystem(program, folder)) continue;
+    await syncTree(folder);
+    byFile += 1;
   }
+  return byFile;
 }
 
 /** Makes one file or folder durable. @throws {DestinationError} */
@@ -23,9 +32,9 @@ export function syncPath(path: string): void {
   }
 }
 
-async function syncFileSystem(folder: string): Promise<boolean> {
+async function syncFileSystem(program: string, folder: string): Promise<boolean> {
   try {
-    const { success } = await new Deno.Command("sync", {
+    const { success } = await new Deno.Command(program, {
       args: ["-f", folder],
       stdin: "null",
       stdout: "null",

@@ -353,6 +353,36 @@ test("restorePhysical() takes only empty or absent folders in an existing one", 
   assert.equal((await Deno.stat(`${folder}/empty`)).mode! & 0o777, 0o700);
 });
 
+test("restorePhysical() gives root's files to the owner of the destination, folders included", async ({ folder, ...rig }) => {
+  if (Deno.uid() !== 0) return console.error("NOTE: not root: ownership is not tested");
+  await Deno.chmod(folder, 0o755);
+  const archives = [
+    tablespace(16384, `${folder}/ts`, [{ name: "PG_15_202209061/5/1", content: "x" }]),
+  ];
+  const data = { members: [...CORE_MEMBERS, ...FILES, CONTROL_MEMBER] };
+  const backup = await takeBackup(rig, new FakeSource({ archives: [data, ...archives] }));
+  await Deno.mkdir(`${folder}/new`);
+  await Deno.chown(`${folder}/new`, 4321, 8765);
+  await restoreBackup(rig, backup, { destination: `${folder}/new` });
+  for (const root of [`${folder}/new`, `${folder}/ts`]) {
+    for (const path of ["", ...(await fileTree(root)).keys()]) {
+      const { uid, gid, isSymlink } = await Deno.lstat(`${root}/${path}`);
+      if (!isSymlink) assert.deepEqual([uid, gid], [4321, 8765], `${root}/${path}`);
+    }
+  }
+  await Deno.mkdir(`${folder}/again`);
+  await Deno.chown(`${folder}/again`, 4321, 8765);
+  const gone = () => Promise.reject(new StorageError("the network is gone"));
+  await assert.rejects(
+    restoreBackup({ ...rig, store: overriding(rig.store, { get: gone }) }, backup, {
+      destination: `${folder}/again`,
+      tablespaceMap: new Map([[`${folder}/ts`, `${folder}/ts-again`]]),
+    }),
+    (error) => error instanceof StorageError && /again holds|hold an unf/.test(error.message),
+  );
+  assert.equal((await Deno.stat(`${folder}/again`)).uid, 4321);
+});
+
 test("restorePhysical() refuses tablespaces that lie in use, twice or within each other", async ({ folder, ...rig }) => {
   const [one, two] = [`${folder}/one`, `${folder}/two`];
   const data = { members: [...CORE_MEMBERS, CONTROL_MEMBER] };
