@@ -42,6 +42,10 @@ const repository = v.object({
   secret_access_key: v.exactOptional(leaf.text),
   secret_access_key_file: v.exactOptional(leaf.path),
   session_token: v.exactOptional(leaf.text),
+  ca_file: v.exactOptional(leaf.path),
+  allow_http: v.optional(leaf.flag, false),
+  max_parts: v.exactOptional(leaf.whole(2, 10_000)),
+  checksums: v.optional(leaf.flag, true),
 });
 
 const compression = v.object({

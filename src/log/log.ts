@@ -30,6 +30,7 @@ export type LogEvent =
   | "catalog.committed"
   | "catalog.not_recorded"
   | "catalog.unreadable_backup"
+  | "storage.request_retried"
   | "log.file_failed"
   | "process.interrupted";
 

@@ -1,0 +1,23 @@
+#!/usr/bin/env -S deno run -A
+/** The executable: one command line in, one exit status out. */
+import { InterruptedError } from "./src/domain/errors.ts";
+
+const controller = new AbortController();
+
+/** The first signal ends the run cleanly, the second one at once. */
+function onSignal(signal: Deno.Signal): void {
+  if (controller.signal.aborted) Deno.exit(130);
+  controller.abort(new InterruptedError(signal));
+}
+
+if (import.meta.main) {
+  // Backups, restored files and logs are nobody else's business.
+  Deno.umask(0o077);
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    Deno.addSignalListener(signal, () => onSignal(signal));
+  }
+  const { runCli } = await import("./src/cli/run_cli.ts");
+  Deno.exit(
+    await runCli({ args: Deno.args, env: Deno.env.toObject(), signal: controller.signal }),
+  );
+}

@@ -1,0 +1,281 @@
+/**
+ * The words and flags of the command line. Only what exists stands here; the words that people
+ * know from elsewhere are in not_in_this_version.ts.
+ *
+ * @module
+ */
+import { merge, object, or } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { multiple, optional, withDefault } from "@optique/core/modifiers";
+import { argument, command, constant, flag, option } from "@optique/core/primitives";
+import { choice, integer } from "@optique/core/valueparser";
+import type { InferValue } from "@optique/core/parser";
+import { globalOptions } from "./global_options.ts";
+import { helpPage } from "./help_page.ts";
+import {
+  annotation,
+  backupIdKind,
+  label,
+  rate,
+  serverUrl,
+  tablespaceMove,
+  words,
+} from "./kinds.ts";
+
+const jobs = optional(option("--jobs", integer({ min: 1, max: 64, metavar: "N" }), {
+  description: message`Threads or connections at work (default: one for each core, at most 8)`,
+}));
+
+const backup = command(
+  "backup",
+  or(command(
+    "full",
+    object({
+      command: constant("backup full"),
+      label: optional(option("--label", label("the label"), {
+        description: message`A name for people, such as weekly`,
+      })),
+      method: optional(
+        option("--method", choice(["auto", "logical", "physical"], { metavar: "METHOD" }), {
+          description: message`auto, logical (pg_dump) or physical (base backup)`,
+        }),
+      ),
+      jobs,
+      maxRate: optional(option("--max-rate", rate, {
+        description: message`Physical: read no faster than this, such as 50M a second`,
+      })),
+      fastCheckpoint: withDefault(
+        flag("--fast-checkpoint", {
+          description: message`Physical: start at once instead of spreading the checkpoint`,
+        }),
+        false,
+      ),
+      databases: multiple(option("--database", words("NAME"), {
+        description: message`Logical: only this database; may be given again`,
+      })),
+      annotations: multiple(option("--annotation", annotation, {
+        description: message`Kept with the backup; may be given again`,
+      })),
+      dryRun: withDefault(
+        flag("--dry-run", { description: message`Check everything, store nothing` }),
+        false,
+      ),
+    }),
+    helpPage({
+      brief: "Take a full backup",
+      description:
+        "Takes a full backup and commits it to the repository. Without --method it is logical: " +
+        "each database as a pg_dump archive, with roles and tablespaces beside them.",
+      examples: [
+        "backup full --label primeiro-backup",
+        "backup full --method physical --fast-checkpoint",
+        "backup full --database app --database billing --annotation ticket=OPS-42",
+      ],
+    }),
+  )),
+  helpPage({ brief: "Take a backup", usage: "full [OPTIONS]" }),
+);
+
+const restore = command(
+  "restore",
+  object({
+    command: constant("restore"),
+    backupId: optional(option("--backup-id", backupIdKind, {
+      description: message`This backup (default: the newest)`,
+    })),
+    destination: optional(option("--destination", words("FOLDER"), {
+      description: message`An empty or absent folder: the new data directory, or the dump files`,
+    })),
+    into: optional(option("--into", serverUrl, {
+      description: message`Logical: a live server, such as postgres://user@host:5432/`,
+    })),
+    databases: multiple(option("--database", words("NAME"), {
+      description: message`Logical: only this database; may be given again`,
+    })),
+    tablespaceMap: multiple(option("--tablespace-map", tablespaceMove, {
+      description: message`Physical: put a tablespace elsewhere; may be given again`,
+    })),
+    jobs,
+    plan: withDefault(
+      flag("--plan", { description: message`Say what would be done, and do nothing` }),
+      false,
+    ),
+  }),
+  helpPage({
+    brief: "Restore a backup",
+    description:
+      "Restores the newest backup, or the one named. A physical backup becomes a data directory " +
+      "that PostgreSQL can start; a logical one becomes dump files, or databases in a live server.",
+    examples: [
+      "restore --destination /tmp/restore",
+      "restore --backup-id 20261123T022415Z-F --destination /srv/pg/new",
+      "restore --into postgres://postgres@localhost:5433/ --database app",
+      "restore --destination /tmp/restore --plan",
+    ],
+  }),
+);
+
+const status = command(
+  "status",
+  object({
+    command: constant("status"),
+    last: optional(option("--last", integer({ min: 1, max: 100_000, metavar: "N" }), {
+      description: message`Only the newest N backups`,
+    })),
+    backupId: optional(option("--backup-id", backupIdKind, {
+      description: message`Everything about this backup`,
+    })),
+  }),
+  helpPage({
+    brief: "List the backups",
+    examples: ["status", "status --last 10", "status --backup-id 20261123T022415Z-F"],
+    aliases: ["info", "backup-list"],
+  }),
+);
+
+const test = command(
+  "test",
+  object({ command: constant("test") }),
+  helpPage({
+    brief: "Check that a backup can be taken",
+    description:
+      "Checks the configuration, PostgreSQL and the role's rights, the client programs, the " +
+      "repository, the disk and the age of the newest backup. Each line says ok, warning or " +
+      "failed, with a remedy. It stores one small object and removes it again.",
+    examples: ["test", "test --output json"],
+    aliases: ["check"],
+  }),
+);
+
+const config = command(
+  "config",
+  or(
+    command(
+      "init",
+      object({
+        command: constant("config init"),
+        file: withDefault(
+          argument(words("FILE"), { description: message`Default: config/config.yaml` }),
+          "config/config.yaml",
+        ),
+      }),
+      helpPage({
+        brief: "Write a commented sample",
+        description: "Writes a sample configuration with every key; never over an existing file.",
+        examples: ["config init", "config init /etc/backupctl/config.yaml"],
+        usage: "[FILE]",
+      }),
+    ),
+    command(
+      "show",
+      object({ command: constant("config show") }),
+      helpPage({
+        brief: "Show what applies, and where each value comes from",
+        description: "Secrets are masked.",
+        examples: ["config show", "config show --output json"],
+      }),
+    ),
+    command(
+      "check",
+      object({ command: constant("config check") }),
+      helpPage({
+        brief: "Name every fault of the configuration",
+        examples: ["config check --config /etc/backupctl/config.yaml"],
+      }),
+    ),
+  ),
+  helpPage({ brief: "Show, check or begin the configuration", usage: "init|show|check [OPTIONS]" }),
+);
+
+const catalog = command(
+  "catalog",
+  or(
+    command(
+      "rebuild",
+      object({ command: constant("catalog rebuild") }),
+      helpPage({
+        brief: "Make the index in PostgreSQL equal to the repository",
+        description:
+          "The repository is the truth. The index in PostgreSQL serves other tools; it may be " +
+          "lost at any time and is made again by this command.",
+      }),
+    ),
+    command(
+      "export",
+      object({ command: constant("catalog export") }),
+      helpPage({ brief: "Print the index, backups and runs, as one JSON document" }),
+    ),
+  ),
+  helpPage({ brief: "Rebuild or export the index in PostgreSQL", usage: "rebuild|export" }),
+);
+
+const repo = command(
+  "repo",
+  or(
+    command(
+      "ls",
+      object({
+        command: constant("repo ls"),
+        prefix: withDefault(
+          argument(words("PREFIX"), { description: message`Only keys that begin so` }),
+          "",
+        ),
+      }),
+      helpPage({
+        brief: "List the objects of the repository",
+        examples: ["repo ls", "repo ls main/"],
+        usage: "[PREFIX]",
+      }),
+    ),
+    command(
+      "cat",
+      object({
+        command: constant("repo cat"),
+        key: argument(words("KEY"), { description: message`A key as "repo ls" prints it` }),
+      }),
+      helpPage({
+        brief: "Print one object as it is stored",
+        examples: ["repo cat main/repository.json"],
+        usage: "KEY",
+      }),
+    ),
+  ),
+  helpPage({ brief: "Look into the repository", usage: "ls|cat" }),
+);
+
+const explain = command(
+  "explain",
+  object({
+    command: constant("explain"),
+    code: optional(
+      argument(words("CODE"), { description: message`Such as CONFIG_INVALID, or an exit status` }),
+    ),
+  }),
+  helpPage({
+    brief: "Explain an error code or exit status",
+    examples: ["explain STORAGE_REFUSED", "explain 9"],
+    usage: "[CODE]",
+  }),
+);
+
+const version = command(
+  "version",
+  object({ command: constant("version") }),
+  helpPage({ brief: "Print the version" }),
+);
+
+/** The whole command line. */
+export const grammar = merge(
+  globalOptions,
+  or(backup, restore, status, test, config, catalog, repo, explain, version),
+);
+
+/** A command line that was understood. */
+export type CommandLine = InferValue<typeof grammar>;
+/** One command's words and flags, the global ones among them. */
+export type CommandOf<Name extends CommandLine["command"]> = Extract<
+  CommandLine,
+  { readonly command: Name }
+>;
+/** The flags that every command takes. */
+export type GlobalOptions = InferValue<typeof globalOptions>;

@@ -1,0 +1,81 @@
+import { UsageError } from "../domain/errors.ts";
+
+/** What to do meanwhile, for words that people have in scripts or know from other tools. */
+const WORDS: Readonly<Record<string, string>> = {
+  "backup incremental": '"backup full" takes a complete backup',
+  "prune": "nothing is removed; delete backups by hand, each folder's backup.json first",
+  "expire": "nothing is removed; delete backups by hand, each folder's backup.json first",
+  "delete": "nothing is removed; delete backups by hand, each folder's backup.json first",
+  "schedule": 'run "backupctl backup full" from cron or a systemd timer',
+  "wal-push": "WAL is not archived; a physical backup brings the WAL that it needs itself",
+  "archive-push": "WAL is not archived; a physical backup brings the WAL that it needs itself",
+  "wal-fetch": "WAL is not archived; a physical backup brings the WAL that it needs itself",
+  "wal-get": "WAL is not archived; a physical backup brings the WAL that it needs itself",
+  "archive-get": "WAL is not archived; a physical backup brings the WAL that it needs itself",
+  "wal": "WAL is not archived; a physical backup brings the WAL that it needs itself",
+  "verify": "a restore checks every length and hash of what it reads",
+  "drill": '"restore --destination" into a scratch folder is the drill by hand',
+  "keep": "nothing is ever removed, so every backup is kept",
+  "annotate": '"backup full --annotation" sets them when the backup is taken',
+  "alert": 'watch the exit status, or "status --output json"',
+  "key": "backups are not encrypted by backupctl; a bucket can (repository.sse)",
+  "schema": 'each JSON document names its form in its "schema" field',
+};
+
+/** Flags of commands that are here. */
+const FLAGS: Readonly<Record<string, readonly string[]>> = {
+  "backup full": ["--wait-wal", "--keep"],
+  "restore": [
+    "--to",
+    "--to-lsn",
+    "--to-xid",
+    "--to-name",
+    "--immediate",
+    "--latest",
+    "--timeline",
+    "--action",
+    "--exclusive",
+    "--force",
+    "--delta",
+    "--standby",
+    "--start",
+  ],
+  "status": ["--watch", "--chart"],
+  "test": ["--deep", "--exit-on-stale", "--nagios"],
+};
+
+const FLAG_HINTS: Readonly<Record<string, string>> = {
+  "backup full": 'see "backupctl backup full --help"',
+  "restore":
+    'a backup is restored as it was at its end, into an empty folder; see "backupctl restore --help"',
+  "status": 'see "backupctl status --help"',
+  "test": 'see "backupctl test --help"',
+};
+
+/**
+ * The refusal of a command or flag that the documentation of backupctl knows and this version does
+ * not have; undefined for what nobody knows.
+ *
+ * @param words the words of the command line that are no flags.
+ */
+export function notInThisVersion(
+  words: readonly string[],
+  args: readonly string[],
+): UsageError | undefined {
+  const [first = "", second = ""] = words;
+  const name = [`${first} ${second}`, first].find((candidate) => Object.hasOwn(WORDS, candidate));
+  if (name !== undefined) {
+    return new UsageError(`"${name}" is not in this version of backupctl`, WORDS[name]);
+  }
+  const command = [`${first} ${second}`, first].find((candidate) =>
+    Object.hasOwn(FLAGS, candidate)
+  );
+  if (command === undefined) return undefined;
+  const missing = args.map((arg) => arg.replace(/=.*$/s, ""))
+    .find((arg) => FLAGS[command]!.includes(arg));
+  if (missing === undefined) return undefined;
+  return new UsageError(
+    `"${command} ${missing}" is not in this version of backupctl`,
+    FLAG_HINTS[command],
+  );
+}

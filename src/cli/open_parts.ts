@@ -1,0 +1,124 @@
+/**
+ * Builds the adapters that a command needs from the configuration: the only place that names them.
+ * Each is loaded when it is asked for, so that a command pays for nothing else.
+ *
+ * @module
+ */
+import type { Repository } from "../catalog/catalog.ts";
+import type { MetadataManager } from "../catalog/metadata_manager.ts";
+import type { CodecPool } from "../codec/codec.ts";
+import type { Config } from "../config/config.ts";
+import { ConfigError } from "../domain/errors.ts";
+import type {
+  BaseBackupSource,
+  ClientPrograms,
+  ConnectionOptions,
+  PostgresServer,
+} from "../postgres/postgres.ts";
+import type { Log } from "../log/log.ts";
+import type { ObjectStore } from "../storage/storage.ts";
+import type { Context } from "./context.ts";
+
+/** The object store or folder that the configuration names. @throws {ConfigError} when none. */
+export async function openStore({ repository }: Config, log?: Log): Promise<ObjectStore> {
+  if (repository.type === "directory") {
+    const { DirectoryStore } = await import("../storage/directory.ts");
+    return new DirectoryStore(repository.path!);
+  }
+  if (repository.type === "s3") {
+    const { openS3Store } = await import("./open_s3_store.ts");
+    return openS3Store(repository, log);
+  }
+  throw new ConfigError(
+    "no repository is configured",
+    "set S3_BUCKET, or repository.path for a folder; " +
+      '"backupctl config init" writes a commented sample',
+  );
+}
+
+/** The cluster's backups in a store. Reads nothing yet. */
+export async function openCatalog(store: ObjectStore, { cluster }: Config): Promise<Repository> {
+  const { openRepository } = await import("../catalog/repository.ts");
+  return openRepository(store, { cluster });
+}
+
+/**
+ * The connection to the server being backed up, or to the one that `url` names, completed by
+ * libpq's rules.
+ *
+ * @throws {ConfigError}
+ */
+export async function resolveServer(
+  { postgres }: Config,
+  { env, terminal, url }: Pick<Context, "env" | "terminal"> & { readonly url?: string },
+): Promise<ConnectionOptions> {
+  const { resolveConnection } = await import("../postgres/connection.ts");
+  const { connect_timeout: timeout, password_file: _, data_directory: _d, bin: _b, ...given } =
+    postgres;
+  const own = timeout === undefined ? given : { ...given, connectTimeout: timeout / 1000 };
+  return await resolveConnection(url === undefined ? own : { url }, {
+    env: url === undefined ? env : withoutOwnServer(env),
+    home: env["HOME"],
+    warn: (text) => terminal.stderr.write(`warning: ${text}\n`),
+  });
+}
+
+/** Another server than the one being backed up: PG_HOST and its like do not mean it. */
+function withoutOwnServer(env: Context["env"]): Context["env"] {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith("PG_")));
+}
+
+/** SQL to a server. Connects with the first question. */
+export async function openServer(connection: ConnectionOptions): Promise<PostgresServer> {
+  const { SqlServer } = await import("../postgres/sql_server.ts");
+  return new SqlServer(connection);
+}
+
+/** Base backups over the replication protocol. */
+export async function openBaseBackups(
+  connection: ConnectionOptions,
+): Promise<BaseBackupSource & { identify(options?: { signal?: AbortSignal }): Promise<unknown> }> {
+  const { StreamSource } = await import("../postgres/replication/stream_base_backup.ts");
+  return new StreamSource(connection);
+}
+
+/** pg_dump and its siblings on this machine. */
+export async function openPrograms(
+  { postgres }: Config,
+  { env }: Pick<Context, "env">,
+): Promise<ClientPrograms> {
+  const { LocalPrograms } = await import("../postgres/client_programs.ts");
+  return new LocalPrograms({ env, ...(postgres.bin !== "auto" && { bin: postgres.bin }) });
+}
+
+/** Threads that compress, as many as `jobs` or the configuration say. */
+export async function openCodecs(
+  { backup }: Config,
+  jobs: number | undefined,
+): Promise<CodecPool & Disposable> {
+  const { WorkerPool } = await import("../codec/worker_pool.ts");
+  const size = jobs ?? (backup.jobs === "auto" ? undefined : backup.jobs);
+  return new WorkerPool(size);
+}
+
+/** The index in PostgreSQL with a session of its own; undefined when it is switched off. */
+export async function openMetadata(
+  config: Config,
+  context: Pick<Context, "env" | "terminal">,
+): Promise<{ readonly index: MetadataManager; close(): Promise<void> } | undefined> {
+  const { url, schema } = config.metadata;
+  if (url === "off") return undefined;
+  const connection = await resolveServer(config, url === "auto" ? context : { ...context, url });
+  const server = await openServer({ ...connection, connectTimeout: 5 });
+  const { MetadataManager } = await import("../catalog/metadata_manager.ts");
+  const index = new MetadataManager(server, { cluster: config.cluster, schema });
+  return { index, close: () => server.close() };
+}
+
+/** Where this user's state is kept: runs that wait to be recorded. Undefined when nowhere. */
+export function stateFolder({ cluster }: Config, env: Context["env"]): string | undefined {
+  const base = env["STATE_DIRECTORY"] || env["XDG_STATE_HOME"] ||
+    (env["HOME"] ? `${env["HOME"]}/.local/state` : "");
+  if (base === "") return undefined;
+  return env["STATE_DIRECTORY"] ? `${base}/${cluster}` : `${base}/backupctl/${cluster}`;
+}

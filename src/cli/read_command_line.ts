@@ -1,0 +1,199 @@
+import { runParser } from "@optique/core/facade";
+import { type DocPage, formatDocPage } from "@optique/core/doc";
+import { formatMessage, type Message, text } from "@optique/core/message";
+import { UsageError } from "../domain/errors.ts";
+import { nearest } from "../domain/nearest.ts";
+import { type CommandLine, grammar } from "./grammar/grammar.ts";
+import { notInThisVersion } from "./not_in_this_version.ts";
+import { VERSION } from "./version.ts";
+
+/** What to do: run a command, or print what was asked about the command line itself. */
+export type Reading =
+  | { readonly type: "command"; readonly line: CommandLine }
+  | { readonly type: "text"; readonly text: string };
+
+/** How help is printed. */
+export interface ReadingOptions {
+  readonly color: boolean;
+  /** Columns of help pages; 80 when nobody knows. */
+  readonly width?: number;
+}
+
+/** Global flags that take a value of their own: it is no word of the command. */
+const WITH_VALUE = new Set([
+  "--config",
+  "--cluster",
+  "--stanza",
+  "--output",
+  "--log-format",
+  "--progress",
+  "--timeout",
+]);
+
+/** Commands and groups that have a help page. */
+const COMMANDS = [
+  "backup",
+  "backup full",
+  "restore",
+  "status",
+  "test",
+  "config",
+  "config init",
+  "config show",
+  "config check",
+  "catalog",
+  "catalog rebuild",
+  "catalog export",
+  "repo",
+  "repo ls",
+  "repo cat",
+  "explain",
+  "version",
+];
+
+/** Answers of the library's callbacks; commands are plain objects. */
+class Shown {
+  constructor(readonly page?: DocPage) {}
+}
+class Refused {
+  constructor(readonly error: Message) {}
+}
+
+/**
+ * Reads the arguments of a command line.
+ *
+ * @throws {UsageError} naming the wrong word, with the nearest right one.
+ */
+export function readCommandLine(args: readonly string[], options: ReadingOptions): Reading {
+  if (args.length === 0) {
+    throw new UsageError("no command was given", '"backupctl --help" lists the commands');
+  }
+  let printed = "";
+  const result = parse(args, (output) => printed += output);
+  if (result instanceof Refused) throw refusal(result.error, args);
+  if (!(result instanceof Shown)) return { type: "command", line: result };
+  return { type: "text", text: result.page ? helpText(result.page, options) : printed };
+}
+
+function parse(
+  args: readonly string[],
+  stdout: (output: string) => void = () => {},
+): CommandLine | Shown | Refused {
+  return runParser<typeof grammar, Shown, Refused>(grammar, "backupctl", args, {
+    help: {
+      option: { names: ["-h", "--help"] },
+      command: true,
+      onShow: (_status, page) => new Shown(page),
+    },
+    version: { value: `backupctl ${VERSION}`, option: true, onShow: () => new Shown() },
+    completion: { command: true, onShow: () => new Shown() },
+    commandList: "top-level",
+    usageLine: [{ type: "literal", value: "COMMAND [OPTIONS]" }],
+    description: [text("Backs PostgreSQL up to S3 or a folder, and restores it.")],
+    footer: [text('"backupctl COMMAND --help" explains a command and shows examples.')],
+    aboveError: "none",
+    onError: (_status, error) => new Refused(error),
+    stdout,
+    stderr: () => {},
+  }) as CommandLine | Shown | Refused;
+}
+
+/** What the library says of the words that it adds, in the form of ours. */
+const BUILT_IN: Readonly<Record<string, string>> = {
+  "Show help information.": "Show this help, or that of a command",
+  "Show version information.": "Print the version",
+  "Generate shell completion script or provide completions.":
+    "Print a script that completes words in bash, zsh, fish, nu or pwsh",
+};
+
+function helpText(page: DocPage, { color, width }: ReadingOptions): string {
+  const sections = page.sections.map((section) => ({
+    ...section,
+    entries: section.entries.map((entry) => {
+      const plain = entry.description && formatMessage(entry.description, { quotes: false });
+      const ours = BUILT_IN[plain ?? ""];
+      return ours === undefined ? entry : { ...entry, description: [text(ours)] };
+    }),
+  }));
+  const help = formatDocPage("backupctl", { ...page, sections }, {
+    colors: color,
+    maxWidth: Math.min(Math.max(width ?? 80, 60), 100),
+    termWidth: "auto",
+  });
+  return `${help.replace(/^(?=backupctl )/gm, "  ").trimEnd()}\n`;
+}
+
+/** The words of a command line that are neither flags nor values of global flags. */
+export function commandWords(args: readonly string[]): readonly string[] {
+  return args.filter((arg, index) =>
+    !arg.startsWith("-") && !WITH_VALUE.has(args[index - 1] ?? "")
+  );
+}
+
+function refusal(error: Message, args: readonly string[]): UsageError {
+  const words = commandWords(args);
+  const missing = notInThisVersion(words, args);
+  if (missing) return missing;
+  const [sentence = "", suggestion = ""] = formatMessage(error, { quotes: true, colors: false })
+    .split("\n\n");
+  const word = unknownIn(sentence);
+  if (word !== undefined) {
+    const near = suggestion === "" ? suggestionWithoutValue(word, args) : suggestion;
+    return unknownWord(word, { suggestion: near, words });
+  }
+  if (sentence.startsWith("No matching command")) return incomplete(words);
+  const missingWord = /^Expected an? `?([A-Z]+)`?, but/.exec(sentence)?.[1];
+  if (missingWord !== undefined) {
+    return new UsageError(`${missingWord} is missing`, helpHint(words));
+  }
+  return new UsageError(asOurs(sentence), helpHint(words));
+}
+
+function unknownIn(sentence: string): string | undefined {
+  return /^Unexpected option or (?:argument|subcommand): ["`](.*)["`]\.$/s.exec(sentence)?.[1];
+}
+
+/** What the library would suggest for `--clutser` of `--clutser=x`. */
+function suggestionWithoutValue(word: string, args: readonly string[]): string {
+  const flag = /^(--[^=]+)=/s.exec(word)?.[1];
+  if (flag === undefined) return "";
+  const again = parse(args.map((arg) => arg === word ? flag : arg));
+  if (!(again instanceof Refused)) return "";
+  return formatMessage(again.error, { quotes: true, colors: false }).split("\n\n")[1] ?? "";
+}
+
+function unknownWord(
+  word: string,
+  { suggestion, words }: { readonly suggestion: string; readonly words: readonly string[] },
+): UsageError {
+  const known = [...suggestion.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
+  const meant = nearest(word.replace(/=.*$/s, ""), known) ?? known[0];
+  const what = word.startsWith("-") ? "flag" : words[0] === word ? "command" : "argument";
+  const shown = JSON.stringify(word.length > 60 ? `${word.slice(0, 57)}...` : word);
+  return new UsageError(
+    `${what} ${shown} is not known${what === "command" ? "" : " here"}`,
+    meant === undefined ? helpHint(words) : `did you mean ${meant}?`,
+  );
+}
+
+function incomplete(words: readonly string[]): UsageError {
+  if (words[0] === undefined) {
+    return new UsageError("no command was given", '"backupctl --help" lists the commands');
+  }
+  return new UsageError(`"${words[0]}" needs a word behind it`, helpHint(words));
+}
+
+/** Points at the help of the longest command that the words name. */
+function helpHint(words: readonly string[]): string {
+  const [first = "", second = ""] = words;
+  const known = [`${first} ${second}`, first].find((name) => COMMANDS.includes(name));
+  return `see "backupctl ${known === undefined ? "" : `${known} `}--help"`;
+}
+
+/** The library's sentence as ours are: no full stop, a lower-case start. */
+function asOurs(sentence: string): string {
+  const plain = sentence.replaceAll("`", "").replace(/\.$/, "").replaceAll("\n", " ");
+  return plain.replace(/^((?:--[\w-]+: )?)([A-Z])/, (_, flag: string, letter: string) => {
+    return `${flag}${letter.toLowerCase()}`;
+  });
+}

@@ -1,0 +1,54 @@
+import { formatBytes } from "../domain/bytes.ts";
+import type { RestorePlan } from "../engine/engine.ts";
+import { escapeControl } from "../log/format_record.ts";
+import { backupDocument, formatTime } from "./backup_document.ts";
+import { type Context, printResult } from "./context.ts";
+
+/** Prints what a restore would do, and what stands in its way. */
+export function printRestorePlan(plan: RestorePlan, context: Context): void {
+  printResult(context, { json: () => planDocument(plan), text: () => planText(plan) });
+}
+
+function planDocument(plan: RestorePlan): unknown {
+  return {
+    schema: "backupctl.restore_plan/1",
+    backup: backupDocument(plan.backup),
+    destination: plan.destination,
+    objects: plan.objects,
+    fetch_bytes: plan.fetchBytes,
+    write_bytes: plan.writeBytes,
+    free_bytes: plan.freeBytes,
+    tablespaces: plan.tablespaces,
+    obstacles: plan.obstacles,
+    possible: plan.obstacles.length === 0,
+  };
+}
+
+function planText(plan: RestorePlan): string {
+  const { backup } = plan;
+  const version = Math.floor(backup.postgresVersion / 10_000);
+  const facts: [string, string][] = [
+    [
+      "backup",
+      `${backup.id}, ${backup.method} ${backup.kind}, ended ${formatTime(backup.stoppedAt)}`,
+    ],
+    ["of", `PostgreSQL ${version}, cluster ${backup.cluster}, system ${backup.systemIdentifier}`],
+    ["to", plan.destination],
+    ...plan.tablespaces.map(({ oid, from, to }): [string, string] => [
+      "tablespace",
+      from === to ? `${oid} to ${to}` : `${oid} from ${from} to ${to}`,
+    ]),
+    ["fetch", `${formatBytes(plan.fetchBytes)} in ${plan.objects} objects`],
+    ["write", `${formatBytes(plan.writeBytes)}${freeText(plan)}`],
+  ];
+  const lines = facts.map(([name, text]) => `  ${name.padEnd(12)}${escapeControl(text)}\n`);
+  if (plan.obstacles.length === 0) {
+    return `the plan; nothing was done\n${lines.join("")}nothing stands in the way\n`;
+  }
+  const obstacles = plan.obstacles.map((obstacle) => `  - ${escapeControl(obstacle)}\n`);
+  return `the plan; nothing was done\n${lines.join("")}in the way\n${obstacles.join("")}`;
+}
+
+function freeText({ freeBytes }: RestorePlan): string {
+  return freeBytes === null ? "" : `, ${formatBytes(freeBytes)} free`;
+}

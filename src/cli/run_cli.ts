@@ -1,0 +1,118 @@
+import { systemClock } from "../domain/clock.ts";
+import { InterruptedError, RunFailedError } from "../domain/errors.ts";
+import { formatSeconds } from "../domain/bytes.ts";
+import type { Command, Context } from "./context.ts";
+import type { CommandLine } from "./grammar/grammar.ts";
+import { readCommandLine } from "./read_command_line.ts";
+import { reportFailure } from "./report_failure.ts";
+import { openTerminal, type Terminal, withoutColor } from "./terminal.ts";
+
+/** What main.ts hands over. */
+export interface Invocation {
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Aborted by a signal to the process. */
+  readonly signal: AbortSignal;
+}
+
+/** Runs one command line. Never throws. @returns the exit status. */
+export async function runCli({ args, env, signal }: Invocation): Promise<number> {
+  let terminal = openTerminal(env);
+  let json = asksForJson(args);
+  let limit = signal;
+  try {
+    const reading = readCommandLine(args, readingOptions(terminal, args));
+    if (reading.type === "text") {
+      terminal.stdout.write(reading.text);
+      return 0;
+    }
+    const { line } = reading;
+    json = line.output === "json";
+    if (line.noColor) terminal = withoutColor(terminal);
+    limit = withTimeout(signal, line.timeout);
+    const context = { options: line, env, terminal, clock: systemClock, signal: limit };
+    return await runCommand(line, context);
+  } catch (error) {
+    return reportFailure(causeOf(error, limit), { terminal, json });
+  }
+}
+
+function readingOptions(terminal: Terminal, args: readonly string[]) {
+  const width = terminal.stdout.columns();
+  const color = terminal.stdout.color && !args.includes("--no-color");
+  return { color, ...(width !== undefined && { width }) };
+}
+
+/** For errors before the command line was understood. */
+function asksForJson(args: readonly string[]): boolean {
+  return args.some((arg, index) =>
+    arg === "--output=json" || (arg === "--output" && args[index + 1] === "json")
+  );
+}
+
+function withTimeout(signal: AbortSignal, timeout: number | undefined): AbortSignal {
+  if (timeout === undefined) return signal;
+  const controller = new AbortController();
+  const timer = setTimeout(() => {
+    controller.abort(
+      new RunFailedError(
+        `gave up after ${formatSeconds(timeout / 1000)}, the time that --timeout allows`,
+        "nothing incomplete was kept; run the command again with more time",
+      ),
+    );
+  }, timeout);
+  Deno.unrefTimer(timer);
+  return AbortSignal.any([signal, controller.signal]);
+}
+
+/** What ended the run: whatever is thrown after an abort is its consequence. */
+function causeOf(error: unknown, signal: AbortSignal): unknown {
+  if (!signal.aborted) return error;
+  const { reason } = signal;
+  return reason instanceof InterruptedError || reason instanceof RunFailedError ? reason : error;
+}
+
+/** Loads one command and no other. */
+async function runCommand(line: CommandLine, context: Context): Promise<number> {
+  switch (line.command) {
+    case "version":
+      return await run((await import("./commands/version.ts")).version, { line, context });
+    case "explain":
+      return await run((await import("./commands/explain.ts")).explain, { line, context });
+    case "config init":
+      return await run((await import("./commands/config_init.ts")).configInit, { line, context });
+    case "config show":
+      return await run((await import("./commands/config_show.ts")).configShow, { line, context });
+    case "config check":
+      return await run((await import("./commands/config_check.ts")).configCheck, { line, context });
+    case "backup full":
+      return await run((await import("./commands/backup_full.ts")).backupFull, { line, context });
+    case "restore":
+      return await run((await import("./commands/restore.ts")).restore, { line, context });
+    case "status":
+      return await run((await import("./commands/status.ts")).status, { line, context });
+    case "test":
+      return await run((await import("./commands/test.ts")).test, { line, context });
+    case "catalog rebuild":
+      return await run((await import("./commands/catalog_rebuild.ts")).catalogRebuild, {
+        line,
+        context,
+      });
+    case "catalog export":
+      return await run((await import("./commands/catalog_export.ts")).catalogExport, {
+        line,
+        context,
+      });
+    case "repo ls":
+      return await run((await import("./commands/repo_ls.ts")).repoLs, { line, context });
+    case "repo cat":
+      return await run((await import("./commands/repo_cat.ts")).repoCat, { line, context });
+  }
+}
+
+function run<Line>(
+  command: Command<Line>,
+  { line, context }: { readonly line: Line; readonly context: Context },
+): Promise<number> {
+  return command(line, context);
+}

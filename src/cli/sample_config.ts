@@ -1,0 +1,65 @@
+/** The same text as config/config.yaml, for executables that come without that file. */
+export const SAMPLE_CONFIG =
+  `# backupctl's configuration. Copy it to /etc/backupctl/config.yaml and take the "#" away where a
+# value is not the default. docs/cli.md describes every key; "backupctl config show" prints what
+# applies and where each value comes from, "backupctl config check" names every fault.
+#
+# Read in this order, the later winning: defaults, /etc/backupctl/config.yaml, this file when it is
+# config/config.yaml beside the working directory, the environment (BACKUPCTL_POSTGRES_HOST …, also
+# PG_HOST, S3_BUCKET and the like), flags. "--config FILE" replaces both files.
+#
+# As it stands, this file sets nothing but a schedule and a retention policy, so the environment
+# alone is enough: PG_HOST PG_USER PG_PASSWORD S3_BUCKET AWS_REGION AWS_ACCESS_KEY_ID
+# AWS_SECRET_ACCESS_KEY.
+
+# cluster: main                       # its name in the repository
+
+# postgres:
+#   host: localhost                   # or a socket's folder such as /var/run/postgresql
+#   port: 5432
+#   user: backup
+#   database: postgres
+#   password_file: /etc/backupctl/password
+#   sslmode: verify-full              # disable, allow, prefer, require, verify-ca, verify-full
+#   sslrootcert: /etc/backupctl/ca.pem
+#   bin: auto                         # the folder of pg_dump and its siblings
+
+# Either a bucket …
+# repository:
+#   type: s3
+#   bucket: my-bucket
+#   prefix: backupctl
+#   region: us-east-1
+#   endpoint: https://s3.example.com  # other providers than AWS
+#   path_style: auto
+#   storage_class: STANDARD
+#   sse: aws:kms                      # or AES256
+#   kms_key_id: alias/backups
+#
+# … or a folder, best on another machine's disk.
+# repository:
+#   type: directory
+#   path: /var/backups/postgresql
+
+# compression: { dumps: "gzip:6", pages: "zstd:1", wal: "zstd:1" }
+
+# backup: { method: auto, jobs: auto }
+
+# metadata:
+#   url: auto                         # the server being backed up; off, or postgres://…
+#   schema: backupctl
+
+# log:
+#   level: INFO                       # DEBUG, INFO, WARNING, ERROR
+#   format: auto                      # text on a terminal, JSON lines elsewhere
+#   file: /var/log/backupctl.log
+
+# What to keep, and when to run. Both are checked, and not acted on by this version: it has neither
+# "prune" nor "schedule" yet, so run "backupctl backup full" from cron.
+retention: "weekly-retain=4,monthly-retain=3,pitr-window=14d,min-redundancy=1"
+
+schedule:
+  - { name: full, cron: "0 2 * * 0", run: "backup full --label weekly" }
+  - { name: incremental, cron: "0 */6 * * *", run: "backup incremental" }
+  - { name: prune, cron: "0 3 * * 0", run: "prune" }
+`;

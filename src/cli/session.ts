@@ -1,0 +1,69 @@
+import { type FlagSetting, loadConfig, type LoadedConfig } from "../config/config.ts";
+import type { Log, LogFields } from "../log/log.ts";
+import { openLog } from "../log/log.ts";
+import type { Context } from "./context.ts";
+import { LiveProgress, NoProgress, PlainProgress, type ProgressView } from "./progress_view.ts";
+
+/** What a command that works for a while has beside its context. */
+export interface Session extends AsyncDisposable {
+  readonly loaded: LoadedConfig;
+  readonly log: Log;
+  readonly progress: ProgressView;
+}
+
+/** The configuration, with what the flags set. @throws {ConfigError} */
+export async function loadSettings({ options, env }: Context): Promise<LoadedConfig> {
+  const flags: FlagSetting[] = [];
+  if (options.cluster !== undefined) {
+    flags.push({ path: ["cluster"], flag: "--cluster", value: options.cluster });
+  }
+  if (options.logFormat !== undefined) {
+    flags.push({ path: ["log", "format"], flag: "--log-format", value: options.logFormat });
+  }
+  const file = options.config === undefined ? {} : { file: options.config };
+  return await loadConfig({ ...file, env, flags });
+}
+
+/**
+ * Loads the configuration and opens the log and the progress.
+ *
+ * @param task the first word of the events' names.
+ * @throws {ConfigError}
+ */
+export async function openSession(context: Context, task: "backup" | "restore"): Promise<Session> {
+  const loaded = await loadSettings(context);
+  const { log: settings } = loaded.config;
+  const { options, terminal: { stderr, unicode } } = context;
+  const format = settings.format !== "auto" ? settings.format : stderr.isTerminal ? "text" : "json";
+  // On a terminal the progress, the result and the error tell the story; the rest would hide it.
+  const told = stderr.isTerminal && format === "text";
+  const quiet = options.quiet || told ? "WARNING" : settings.level;
+  let progress: ProgressView | undefined;
+  const log = await openLog({
+    level: options.verbose ? "DEBUG" : quiet,
+    format,
+    color: stderr.color,
+    write: (line) => progress ? progress.print(line) : stderr.write(line),
+    ...(settings.file !== undefined && { file: settings.file }),
+    fileLevel: options.verbose ? "DEBUG" : settings.level,
+  });
+  const write = (text: string) => stderr.write(text);
+  const say = (kind: "progress" | "note", text: string, fields: LogFields) => {
+    if (told && !options.quiet) write(`${text}\n`);
+    else log.info(`${task}.${kind}`, text, { cluster: loaded.config.cluster, ...fields });
+  };
+  if (options.progress === "none" || options.quiet) progress = new NoProgress(say, write);
+  else if (told && options.progress !== "plain" && context.env["TERM"] !== "dumb") {
+    progress = new LiveProgress({ output: stderr, unicode });
+  } else progress = new PlainProgress(say, { write });
+  const view = progress;
+  return {
+    loaded,
+    log,
+    progress: view,
+    async [Symbol.asyncDispose]() {
+      view[Symbol.dispose]();
+      await log[Symbol.asyncDispose]();
+    },
+  };
+}
