@@ -14,6 +14,8 @@ import {
 export interface ArchiveFacts {
   /** Undefined when the format is newer than this program knows: only the magic was checked. */
   readonly head: ArchiveHead | undefined;
+  /** The statement that creates the database. */
+  readonly createDatabase: string | undefined;
   /** For each entry with data: where its offset is written, and where its data begins. */
   readonly data: readonly { readonly offsetAt: number; readonly position: number }[];
 }
@@ -28,6 +30,7 @@ export class ArchiveCheck {
   #head: ArchiveHead | undefined;
   #blocks: ArchiveBlocks | undefined;
   #isUnknown = false;
+  #createDatabase: string | undefined;
   #pending: Bytes = new Uint8Array();
   #entriesRead = 0;
   /** Bytes before `#pending`. */
@@ -41,6 +44,11 @@ export class ArchiveCheck {
   /** The head, once it was read. */
   get head(): ArchiveHead | undefined {
     return this.#head;
+  }
+
+  /** The statement that creates the database, once the contents were read. */
+  get createDatabase(): string | undefined {
+    return this.#createDatabase;
   }
 
   /** @throws {IntegrityError} as soon as the bytes cannot be part of a whole archive. */
@@ -60,7 +68,7 @@ export class ArchiveCheck {
 
   /** @throws {IntegrityError} when the archive is not whole. */
   finish(): ArchiveFacts {
-    if (this.#isUnknown) return { head: undefined, data: [] };
+    if (this.#isUnknown) return { head: undefined, createDatabase: undefined, data: [] };
     const blocks = this.#blocks;
     if (!blocks) throw new IntegrityError(this.#whatIsMissing());
     blocks.end();
@@ -74,7 +82,7 @@ export class ArchiveCheck {
     if (blocks.positions.size !== data.length) {
       throw new IntegrityError("the archive has data that its table of contents does not name");
     }
-    return { head: this.#head, data };
+    return { head: this.#head, createDatabase: this.#createDatabase, data };
   }
 
   /** @returns how many bytes are done with: up to the last whole entry. */
@@ -91,6 +99,7 @@ export class ArchiveCheck {
       cursor.intSize = head.intSize;
       for (; this.#entriesRead < head.entries; this.#entriesRead++) {
         const entry = readEntry(cursor, head);
+        this.#createDatabase ??= entry.createDatabase;
         if (entry.hasData) {
           this.#entries.push({ ...entry, offsetAt: this.#base + entry.offsetAt });
         }

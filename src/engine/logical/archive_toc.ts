@@ -39,6 +39,8 @@ export interface ArchiveEntry {
   readonly hasData: boolean;
   /** Where its data's offset is written, relative to the cursor's first byte. */
   readonly offsetAt: number;
+  /** The statement of the entry that creates the database. */
+  readonly createDatabase: string | undefined;
 }
 
 /** Thrown when the bytes at hand end too early; read again with more. */
@@ -125,9 +127,11 @@ export function readHead(cursor: ArchiveCursor): ArchiveHead | undefined {
 export function readEntry(cursor: ArchiveCursor, { minor, offSize }: ArchiveHead): ArchiveEntry {
   const id = cursor.int();
   const hasData = cursor.int() !== 0;
-  for (let text = 0; text < 4; text++) cursor.skipText(); // table's OID, OID, tag, kind
+  for (let text = 0; text < 3; text++) cursor.skipText(); // table's OID, OID, tag
+  const kind = cursor.text();
   cursor.int(); // section
-  for (let text = 0; text < 5; text++) cursor.skipText(); // create, drop, copy, schema, tablespace
+  const createDatabase = kind === "DATABASE" ? cursor.text() : void cursor.skipText();
+  for (let text = 0; text < 4; text++) cursor.skipText(); // drop, copy, schema, tablespace
   if (minor >= 14) cursor.skipText(); // access method
   if (minor >= 16) cursor.int(); // relkind
   cursor.skipText(); // owner
@@ -135,7 +139,7 @@ export function readEntry(cursor: ArchiveCursor, { minor, offSize }: ArchiveHead
   while (cursor.skipText()); // dependencies
   const offsetAt = cursor.at;
   cursor.skip(1 + offSize);
-  return { id, hasData, offsetAt };
+  return { id, hasData, offsetAt, createDatabase };
 }
 
 function notCustom(why: string): IntegrityError {

@@ -1,6 +1,6 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
 import type { Bytes } from "../../domain/bytes.ts";
-import { PostgresError } from "../../domain/errors.ts";
+import { IntegrityError, PostgresError } from "../../domain/errors.ts";
 import type { ConnectionOptions, Program, RunningProgram } from "../../postgres/postgres.ts";
 import { ProgramError } from "../../postgres/postgres.ts";
 import type { RestoreParts } from "../parts.ts";
@@ -8,13 +8,17 @@ import { ArchiveCheck } from "./archive_check.ts";
 import type { ArchiveHead } from "./archive_toc.ts";
 import { databaseArgument } from "./connection_string.ts";
 import { type DumpSource, withRawObject } from "./open_dump.ts";
+import { isProviderRefused, prepareDatabase } from "./prepare_database.ts";
 import { spoolDump, type SpooledDump } from "./spool_dump.ts";
+import type { TargetServer } from "./target_server.ts";
 
 /** How one database is restored. */
 export interface DatabaseTarget {
-  /** The server, with the database to connect to at first. */
+  readonly server: TargetServer;
+  /** Major version of the server. */
+  readonly major: number;
+  /** To the server, with the database to connect to at first. */
   readonly connection: ConnectionOptions;
-  readonly database: string;
   /** Create it, with its owner, encoding, locale and settings; otherwise it is there and empty. */
   readonly create: boolean;
   /** Leave everything in the default tablespace. */
@@ -22,6 +26,11 @@ export interface DatabaseTarget {
   readonly jobs: number;
   /** Bring the dump into a temporary file first: needed for several jobs. */
   readonly spool: boolean;
+}
+
+/** The object is a dump. */
+interface DatabaseObject {
+  readonly object: { readonly database: string };
 }
 
 /** What pg_restore could not do; it goes on after errors. */
@@ -39,7 +48,7 @@ export interface DatabaseReport {
  */
 export async function restoreDatabase(
   parts: RestoreParts,
-  source: DumpSource,
+  source: DumpSource & DatabaseObject,
   target: DatabaseTarget,
 ): Promise<DatabaseReport> {
   if (!target.spool) {
@@ -55,13 +64,16 @@ export async function restoreDatabase(
 
 async function restoreFile(
   { programs }: RestoreParts,
-  { backup, signal }: DumpSource,
+  { backup, object: { database }, signal }: DumpSource & DatabaseObject,
   { spooled, target }: { readonly spooled: SpooledDump; readonly target: DatabaseTarget },
 ): Promise<DatabaseReport> {
-  const pgRestore = await findPgRestore(programs, backup, spooled.head);
+  const { head } = spooled.facts;
+  refuseOther(database, head);
+  const pgRestore = await findPgRestore(programs, backup, head);
+  await prepareDatabase(target, spooled.facts);
   const running = programs.run(
     pgRestore,
-    [...restoreArguments(target), `--jobs=${target.jobs}`, spooled.path],
+    [...restoreArguments(target, database), `--jobs=${target.jobs}`, spooled.path],
     { connection: target.connection, stdin: "null", ...(signal && { signal }) },
   );
   await running.stdout.cancel();
@@ -70,13 +82,15 @@ async function restoreFile(
 
 async function restoreStream(
   { programs }: RestoreParts,
-  { backup, signal }: DumpSource,
+  { backup, object: { database }, signal }: DumpSource & DatabaseObject,
   { raw, target }: { readonly raw: ReadableStream<Bytes>; readonly target: DatabaseTarget },
 ): Promise<DatabaseReport> {
   const chunks = raw[Symbol.asyncIterator]();
-  const { first, head } = await readHead(chunks);
-  const pgRestore = await findPgRestore(programs, backup, head);
-  const running = programs.run(pgRestore, restoreArguments(target), {
+  const { first, check } = await readContents(chunks);
+  refuseOther(database, check.head);
+  const pgRestore = await findPgRestore(programs, backup, check.head);
+  await prepareDatabase(target, check);
+  const running = programs.run(pgRestore, restoreArguments(target, database), {
     connection: target.connection,
     stdin: "piped",
     ...(signal && { signal }),
@@ -92,19 +106,19 @@ async function restoreStream(
   return await verdict(running);
 }
 
-/** Reads until the archive's head is known. */
-async function readHead(
+/** Reads until the archive's contents are known. */
+async function readContents(
   chunks: AsyncIterator<Bytes>,
-): Promise<{ readonly first: readonly Bytes[]; readonly head: ArchiveHead | undefined }> {
+): Promise<{ readonly first: readonly Bytes[]; readonly check: ArchiveCheck }> {
   const check = new ArchiveCheck();
   const first: Bytes[] = [];
-  while (!check.head && !check.hasContents) {
+  while (!check.hasContents) {
     const { done, value } = await chunks.next();
     if (done) break;
     check.push(value);
     first.push(value);
   }
-  return { first, head: check.head };
+  return { first, check };
 }
 
 /** Reads to the verified end even when pg_restore has stopped reading. */
@@ -131,6 +145,13 @@ async function feed(
   }
 }
 
+/** pg_restore creates and fills the database that the dump names, whatever the manifest says. */
+function refuseOther(database: string, head: ArchiveHead | undefined): void {
+  if (!head || head.database === database) return;
+  const [found, wanted] = [head.database, database].map((name) => JSON.stringify(name));
+  throw new IntegrityError(`it is a dump of database ${found} and not of ${wanted}`);
+}
+
 /** Of the dump's own major at least: an older pg_restore does not read its format. */
 async function findPgRestore(
   programs: RestoreParts["programs"],
@@ -143,7 +164,8 @@ async function findPgRestore(
 }
 
 function restoreArguments(
-  { connection, database, create, withoutTablespaces }: DatabaseTarget,
+  { connection, create, withoutTablespaces }: DatabaseTarget,
+  database: string,
 ): string[] {
   return [
     databaseArgument(create ? connection.database : database),
@@ -162,6 +184,10 @@ async function verdict(running: RunningProgram): Promise<DatabaseReport> {
     const lines = said.split("\n").filter((line) => /^pg_restore: [^:]+: ./.test(line));
     const count = /errors ignored on restore: (\d+)/.exec(said);
     const errors = lines.filter((line) => !/errors ignored on restore|while |from TOC /.test(line));
-    return { errors: errors.length > 0 ? errors : [error.message], failed: count === null };
+    if (errors.length === 0) errors.push(error.message);
+    return {
+      errors: errors.filter((line) => !isProviderRefused(line)),
+      failed: count === null,
+    };
   }
 }

@@ -16,8 +16,6 @@ const DUPLICATE_OBJECT = "42710";
 const NAME = String.raw`("(?:[^"]|"")*"|[^\s";]+)`;
 const OF_ROLE = new RegExp(`^(CREATE|ALTER) ROLE ${NAME}(?=[ ;])`);
 const CREATE_TABLESPACE = new RegExp(`^CREATE TABLESPACE ${NAME} `, "gm");
-/** psql's `\set VERBOSITY verbose`: `psql:<stdin>:7: ERROR:  42501: permission denied …`. */
-const COMPLAINT = /^psql:.*?:\d+: [^:]+:\s+([0-9A-Z]{5}): (.*)$/gm;
 
 /**
  * Creates the roles and tablespaces that the server lacks. Roles that it has keep their passwords
@@ -26,13 +24,8 @@ const COMPLAINT = /^psql:.*?:\d+: [^:]+:\s+([0-9A-Z]{5}): (.*)$/gm;
 export async function restoreGlobals(server: TargetServer, sql: string): Promise<GlobalsReport> {
   const roles = await server.names("rolname", "pg_roles");
   const { script, kept } = withoutRoles(sql, roles);
-  const { complaints } = await server.run(
-    `\\set VERBOSITY verbose\nSET client_min_messages = error;\n${script}`,
-    { stopAtError: false },
-  );
-  const errors = [...complaints.matchAll(COMPLAINT)]
-    .filter(([, state]) => state !== DUPLICATE_OBJECT)
-    .map(([, state, text]) => `${text} (SQLSTATE ${state})`);
+  const complaints = await server.runForeign(script);
+  const errors = complaints.filter((complaint) => !complaint.startsWith(DUPLICATE_OBJECT));
   const wanted = [...sql.matchAll(CREATE_TABLESPACE)].map(([, name]) => unquoted(name!));
   const there = wanted.length > 0 ? await server.names("spcname", "pg_tablespace") : new Set();
   return { kept, errors, missingTablespaces: wanted.filter((name) => !there.has(name)) };

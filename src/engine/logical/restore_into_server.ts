@@ -26,7 +26,8 @@ export async function restoreIntoServer(
 ): Promise<IntoReport> {
   const abort = signal ? { signal } : {};
   const server = await TargetServer.open(parts.programs, { connection, backup, ...abort });
-  await noteOlderServer(parts, { server, version: backup.postgresVersion });
+  const major = await server.major();
+  noteOlderServer(parts, { major, version: backup.postgresVersion });
   const globals = await restoreAllGlobals(parts, { server, run: { backup, selection, ...abort } });
   const errors = [...globals.errors];
   let failed = 0;
@@ -34,8 +35,7 @@ export async function restoreIntoServer(
     const { database } = object;
     const existing = await server.names("datname", "pg_database");
     const report = await restoreDatabase(parts, { backup, object, ...abort }, {
-      connection,
-      database,
+      ...{ server, major, connection },
       create: !existing.has(database),
       withoutTablespaces: globals.missingTablespaces.length > 0,
       jobs,
@@ -76,13 +76,13 @@ async function restoreAllGlobals(
   return report;
 }
 
-async function noteOlderServer(
+function noteOlderServer(
   { progress }: RestoreParts,
-  { server, version }: { readonly server: TargetServer; readonly version: number },
-): Promise<void> {
-  const [from, to] = [Math.floor(version / 10_000), await server.major()];
-  if (to >= from) return;
-  progress.note(`the backup is of PostgreSQL ${from}, the server is ${to}: it may refuse parts`);
+  { major, version }: { readonly major: number; readonly version: number },
+): void {
+  const from = Math.floor(version / 10_000);
+  if (major >= from) return;
+  progress.note(`the backup is of PostgreSQL ${from}, the server is ${major}: it may refuse parts`);
 }
 
 /** Several jobs need a file; without room for it one job reads the dump as it comes. */

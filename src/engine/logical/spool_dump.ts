@@ -3,7 +3,6 @@ import { type Bytes, MiB } from "../../domain/bytes.ts";
 import { DestinationError } from "../../domain/errors.ts";
 import { freeSpace } from "../physical/free_space.ts";
 import { ArchiveCheck, type ArchiveFacts } from "./archive_check.ts";
-import type { ArchiveHead } from "./archive_toc.ts";
 
 /** In an entry of the table of contents: the data's offset is known. pg_backup_custom.c. */
 const OFFSET_KNOWN = 2;
@@ -11,8 +10,7 @@ const OFFSET_KNOWN = 2;
 /** A dump in a temporary file; disposing removes it. */
 export interface SpooledDump extends AsyncDisposable {
   readonly path: string;
-  /** Undefined when the archive's format is newer than this program knows. */
-  readonly head: ArchiveHead | undefined;
+  readonly facts: ArchiveFacts;
 }
 
 /** The folder that temporary files go to: the runtime tells it only by making one there. */
@@ -45,8 +43,8 @@ export async function spoolDump(raw: ReadableStream<Bytes>): Promise<SpooledDump
   try {
     await Deno.chmod(folder, 0o700);
     const path = `${folder}/dump`;
-    const { head } = await writeDump(path, raw);
-    return { path, head, [Symbol.asyncDispose]: remove };
+    const facts = await writeDump(path, raw);
+    return { path, facts, [Symbol.asyncDispose]: remove };
   } catch (error) {
     await remove();
     throw error;

@@ -20,18 +20,21 @@ const IS_FILLED = `
                   AND nspname <> 'public')
     OR EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)`;
 
+/** psql's verbose words: `psql:<stdin>:7: ERROR:  42501: permission denied …`. */
+const COMPLAINT = /^psql:.*?:\d+: [^:]+:\s+([0-9A-Z]{5}: .*)$/gm;
+
 /** A live server that a logical backup goes into, asked by psql. */
 export class TargetServer {
   readonly address: string;
   readonly #programs: ClientPrograms;
-  readonly #psql: Program;
+  readonly #program: Program;
   readonly #connection: ConnectionOptions;
   readonly #signal: AbortSignal | undefined;
 
   private constructor(programs: ClientPrograms, psql: Program, options: TargetOptions) {
     this.address = serverAddress(options.connection);
     this.#programs = programs;
-    this.#psql = psql;
+    this.#program = psql;
     this.#connection = options.connection;
     this.#signal = options.signal;
   }
@@ -63,36 +66,49 @@ export class TargetServer {
     return filled;
   }
 
-  /** The first value of a query. @throws {PostgresError} */
+  /** The first value of a query of our own. @throws {PostgresError} */
   async ask(
     sql: string,
     { database = this.#connection.database }: { readonly database?: string } = {},
   ): Promise<string> {
-    const { output } = await this.run(`${sql};`, { database, stopAtError: true });
+    const { output } = await this.#psql(`${sql};`, { database, settings: ["ON_ERROR_STOP=1"] });
     return output.trim();
   }
 
   /**
-   * Runs a script with psql.
+   * Runs SQL that came out of a backup, and goes on after errors. psql is kept from its own
+   * commands, `\\!` among them: whoever could write into the repository wrote this. PostgreSQL docs,
+   * psql, `\\restrict`; a psql from before August 2025 does not know it and ignores it.
    *
-   * @returns what it printed, and what it complained of.
-   * @throws {PostgresError} when it cannot connect, or at the first error with `stopAtError`.
+   * @returns the errors with their SQLSTATE in front.
+   * @throws {PostgresError} when it cannot connect.
    */
-  async run(
+  async runForeign(script: string): Promise<readonly string[]> {
+    const own = script.replaceAll(/^\\(un)?restrict .*$/gm, "");
+    const key = crypto.randomUUID().replaceAll("-", "");
+    const { complaints } = await this.#psql(
+      `SET client_min_messages = error;\n\\restrict ${key}\n${own}\n`,
+      { database: this.#connection.database, settings: ["VERBOSITY=verbose"] },
+    );
+    return [...complaints.matchAll(COMPLAINT)].map(([, complaint]) => complaint!);
+  }
+
+  async #psql(
     script: string,
-    { database = this.#connection.database, stopAtError }: {
-      readonly database?: string;
-      readonly stopAtError: boolean;
-    },
+    { database, settings }: { readonly database: string; readonly settings: readonly string[] },
   ): Promise<{ readonly output: string; readonly complaints: string }> {
-    const stop = `--set=ON_ERROR_STOP=${stopAtError ? 1 : 0}`;
-    const args = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", stop, "--file=-"];
-    const running = this.#programs.run(this.#psql, args, {
-      connection: { ...this.#connection, database },
-      stdin: "piped",
-      ...(this.#signal && { signal: this.#signal }),
-    });
-    const written = new Blob([script]).stream().pipeTo(running.stdin).catch(() => {}); // see its status
+    const args = ["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--file=-"];
+    const running = this.#programs.run(
+      this.#program,
+      [...args, ...settings.map((setting) => `--set=${setting}`)],
+      {
+        connection: { ...this.#connection, database },
+        stdin: "piped",
+        ...(this.#signal && { signal: this.#signal }),
+      },
+    );
+    const input = new Blob([script]).stream();
+    const written = input.pipeTo(running.stdin).catch(() => {}); // its status tells why
     const output = new Response(running.stdout).text();
     try {
       const { stderr } = await running.finished();
