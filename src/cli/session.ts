@@ -43,6 +43,7 @@ export async function openSession(context: Context, task: "backup" | "restore"):
     level: options.verbose ? "DEBUG" : quiet,
     format,
     color: stderr.color,
+    now: () => context.clock.now(),
     write: (line) => progress ? progress.print(line) : stderr.write(line),
     ...(settings.file !== undefined && { file: settings.file }),
     fileLevel: options.verbose ? "DEBUG" : settings.level,

@@ -5,7 +5,6 @@
  * @module
  */
 import type { Sink } from "@logtape/logtape";
-import { type Clock, systemClock } from "../domain/clock.ts";
 import { formatRecord, type LogRecord } from "./format_record.ts";
 
 export type { LogRecord } from "./format_record.ts";
@@ -74,7 +73,8 @@ export interface LogOptions {
   readonly fileLevel?: LogLevel;
   /** Bytes of a log file before it is renamed to `.1`. @default {10485760} */
   readonly fileBytes?: number;
-  readonly clock?: Clock;
+  /** The time of an event: now. */
+  readonly now: () => Date;
 }
 
 /** For callers who do not want a log. */
@@ -92,9 +92,8 @@ export const silentLog: Log = {
  */
 export async function openLog(options: LogOptions): Promise<Log> {
   const { configure, dispose, getLogger } = await import("@logtape/logtape");
-  const clock = options.clock ?? systemClock;
   const line = (record: LogRecord, format: "json" | "text", color = false) =>
-    formatRecord(record, { format, color, time: clock.now() });
+    formatRecord(record, { format, color, time: options.now() });
   const sinks: Record<string, Sink> = {
     console: guarded(
       options.level,
