@@ -5,6 +5,7 @@ import type {
   Program,
   ProgramName,
   RunningProgram,
+  RunOptions,
 } from "./postgres.ts";
 import { passwordLine } from "./password_file.ts";
 import { programFolders, type ProgramPlaces, searchProgram } from "./program_search.ts";
@@ -47,18 +48,16 @@ export class LocalPrograms implements ClientPrograms {
   run(
     program: Program,
     args: readonly string[],
-    { connection, stdin = "null", signal }: {
-      readonly connection?: ConnectionOptions;
-      readonly stdin?: "piped" | "null";
-      readonly signal?: AbortSignal;
-    },
+    { connection, stdin = "null", env, user, cwd, signal }: RunOptions,
   ): RunningProgram {
     signal?.throwIfAborted();
     const passwordFile = connection && writePassword(connection);
     return ProgramProcess.start(program, {
       args: connection ? ["--no-password", ...args] : args,
-      env: { ...this.#env, ...(connection && variables(connection, passwordFile)) },
+      env: { ...this.#env, ...(connection && variables(connection, passwordFile)), ...env },
       stdin,
+      ...(user && { user }),
+      ...(cwd !== undefined && { cwd }),
       ...(passwordFile && { cleanUp: () => remove(passwordFile) }),
       ...(signal && { signal }),
     });

@@ -176,6 +176,19 @@ export interface RunningProgram {
   kill(): Promise<void>;
 }
 
+/** How {@link ClientPrograms.run} runs a program. */
+export interface RunOptions {
+  readonly connection?: ConnectionOptions;
+  readonly stdin?: "piped" | "null";
+  /** Variables besides those that every program gets. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** As another user, which only root may do. */
+  readonly user?: { readonly uid: number; readonly gid: number };
+  /** The working directory; this process's own when absent. */
+  readonly cwd?: string;
+  readonly signal?: AbortSignal;
+}
+
 /** Finds and runs PostgreSQL's programs, with passwords in a PGPASSFILE and never in arguments. */
 export interface ClientPrograms {
   /**
@@ -184,13 +197,5 @@ export interface ClientPrograms {
    * @throws {VersionError} naming what was found, where, and what to install.
    */
   find(name: ProgramName, minMajor: number): Promise<Program>;
-  run(
-    program: Program,
-    args: readonly string[],
-    options: {
-      readonly connection?: ConnectionOptions;
-      readonly stdin?: "piped" | "null";
-      readonly signal?: AbortSignal;
-    },
-  ): RunningProgram;
+  run(program: Program, args: readonly string[], options: RunOptions): RunningProgram;
 }

@@ -15,6 +15,8 @@ export interface ProcessOptions {
   /** All of its environment. */
   readonly env: Readonly<Record<string, string>>;
   readonly stdin: "piped" | "null";
+  readonly user?: { readonly uid: number; readonly gid: number };
+  readonly cwd?: string;
   /** Called once, when it has ended or could not start. */
   readonly cleanUp?: () => void;
   readonly signal?: AbortSignal;
@@ -45,13 +47,15 @@ export class ProgramProcess implements RunningProgram {
 
   /** @throws {PostgresError} when it cannot be started. */
   static start(program: Program, options: ProcessOptions): ProgramProcess {
-    const { args, env, stdin, cleanUp } = options;
+    const { args, env, stdin, user, cwd, cleanUp } = options;
     try {
       const streams = { stdin, stdout: "piped", stderr: "piped" } as const;
       const command = new Deno.Command(program.path, {
         args: [...args],
         env: { ...env },
         clearEnv: true,
+        ...user,
+        ...(cwd !== undefined && { cwd }),
         ...streams,
       });
       return new ProgramProcess(program, command.spawn(), options);
