@@ -45,17 +45,12 @@ export class UnpackThread {
     this.#done = Promise.withResolvers<UnpackedChunk>();
     this.#done.promise.catch(() => {}); // awaited below, perhaps later
     this.#onProgress = onProgress;
-    const stop = () => this.#fail(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-    try {
-      signal.throwIfAborted();
-      this.#send({ type: "begin", expected });
-      for await (const bytes of stored) await this.#feed(bytes);
-      this.#send({ type: "end" });
-      return await this.#done.promise;
-    } finally {
-      signal.removeEventListener("abort", stop);
-    }
+    this.#send({ type: "begin", expected });
+    // Not every store hears the signal while it waits for its next bytes.
+    const bytesOfChunk = stored.pipeThrough(new TransformStream<Bytes, Bytes>(), { signal });
+    for await (const bytes of bytesOfChunk) await this.#feed(bytes);
+    this.#send({ type: "end" });
+    return await this.#done.promise;
   }
 
   /** Ends the thread, whatever it does. */

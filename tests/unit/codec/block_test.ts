@@ -37,10 +37,10 @@ Deno.test("decodeBlock() stops at a bomb that hides behind a small promise", () 
   const bomb = zlib.zstdCompressSync(new Uint8Array(256 * MiB));
   for (const promised of [0, 100, BLOCK_BYTES]) {
     const block = zstdBlock(bomb, promised);
-    assert.throws(() => decodeBlock("zstd", block), IntegrityError);
+    assert.throws(() => decodeBlock("zstd", block), stoppedEarly);
   }
   const deflated = zlib.deflateRawSync(new Uint8Array(64 * MiB));
-  assert.throws(() => decodeBlock("gzip", gzipBlock(deflated, BLOCK_BYTES)), IntegrityError);
+  assert.throws(() => decodeBlock("gzip", gzipBlock(deflated, BLOCK_BYTES)), stoppedEarly);
 });
 
 Deno.test("BlockReader refuses lengths that no block may have before it allocates them", () => {
@@ -65,6 +65,11 @@ Deno.test("BlockReader splits blocks whatever the pieces are", async () => {
     assert.deepEqual(found.map(String), blocks.map(String));
   }
 });
+
+/** While the bytes were made, not by their number afterwards. */
+function stoppedEarly(error: unknown): boolean {
+  return error instanceof IntegrityError && /cannot be decompressed/.test(error.message);
+}
 
 function zstdBlock(frame: Uint8Array, rawBytes: number): Bytes {
   const block = new Uint8Array(16 + frame.length);

@@ -219,6 +219,55 @@ test("takePhysicalBackup() passes on the store's failure, at the beginning and i
   }
 });
 
+test("takePhysicalBackup() notices a store that gives up without a word to the stream", async ({ store, codecs }) => {
+  const members = [{ name: "base/big", content: bytes(30 * MiB, 5) }];
+  const silent = overriding(store, {
+    async put(_key, body) {
+      assert.ok(body instanceof ReadableStream);
+      const reader = body.getReader();
+      await reader.read();
+      reader.releaseLock();
+      // By now the blocks behind it wait for room.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      throw new StorageError("the disk is full");
+    },
+  });
+  await assert.rejects(takeBackup({ store: silent, codecs }, source({ members })), StorageError);
+});
+
+test("takePhysicalBackup() refuses a store that holds another length than was sent", async ({ store, codecs }) => {
+  const short = overriding(store, {
+    put: async (...args) => {
+      const info = await store.put(...args);
+      return { ...info, size: info.size - 1 };
+    },
+  });
+  await assert.rejects(
+    takeBackup({ store: short, codecs }, source()),
+    (error) => error instanceof StorageError && /were sent/.test(error.message),
+  );
+});
+
+test("takePhysicalBackup() has no upload under way when it fails, and stores no part of one", async ({ store, codecs }) => {
+  let running = 0;
+  const counting = overriding(store, {
+    put: async (...args) => {
+      running += 1;
+      return await store.put(...args).finally(() => running -= 1);
+    },
+  });
+  const reason = new PostgresError("the connection broke");
+  const from = source({
+    members: [{ name: "base/big", content: bytes(20 * MiB, 5) }],
+    onEvent: (sent) => {
+      if (sent > 9 * MiB) throw reason;
+    },
+  });
+  await assert.rejects(takeBackup({ store: counting, codecs }, from), (error) => error === reason);
+  assert.equal(running, 0);
+  assert.deepEqual(await Array.fromAsync(store.list("")), []);
+});
+
 test("takePhysicalBackup() leaves no object when it is aborted in the middle of one", async ({ store, codecs }) => {
   const stop = new AbortController();
   const reason = new Error("stop");
@@ -254,7 +303,9 @@ test("restorePhysical() refuses damaged, cut and missing objects, by name, and l
         (error) => error instanceof IntegrityError && error.message.includes(BACKUP_FOLDER + key),
         `${fault} ${key}`,
       );
-      const tree = await fileTree(destination).catch(() => new Map<string, string>());
+      const begun = await Deno.stat(destination).then(() => true, () => false);
+      assert.equal(begun, fault !== "cut" && fault !== "missing", `${fault} ${key}`);
+      const tree = begun ? await fileTree(destination) : new Map<string, string>();
       assert.equal(tree.has("global/pg_control"), false, `${fault} ${key}`);
     }
     await store.put(BACKUP_FOLDER + key, whole);
@@ -316,6 +367,30 @@ for (const { what, members } of hostile) {
     );
   });
 }
+
+test("restorePhysical() refuses whole objects that are not the ones of the manifest", async ({ folder, ...rig }) => {
+  const backup = await takeBackup(rig, source());
+  const changes = [{ sha256: "0".repeat(64) }, { rawBytes: 1024 ** 2 }];
+  for (const role of ["chunk", "backup_manifest"]) {
+    for (const change of changes) {
+      const objects = backup.objects.map((object) =>
+        object.role === role ? { ...object, ...change } : object
+      );
+      const destination = `${folder}/${role}-${Object.keys(change)}`;
+      await assert.rejects(
+        restoreBackup(rig, { ...backup, objects }, { destination }),
+        IntegrityError,
+      );
+    }
+  }
+});
+
+test("restorePhysical() refuses a chunk whose tar has no end", async ({ folder, ...rig }) => {
+  const members = [...CORE_MEMBERS, CONTROL_MEMBER];
+  for (const cut of [512, 1024]) {
+    await refused(rig, { folder: `${folder}`, members, cut, error: /no end/ });
+  }
+});
 
 test("restorePhysical() never writes beyond the declared bytes", async ({ folder, ...rig }) => {
   const backup = await takeBackup(rig, source({ members: [...FILES] }));
@@ -417,6 +492,22 @@ test("restorePhysical() asks for room before the first byte", async ({ folder, .
   await assert.rejects(Deno.stat(`${folder}/new`), Deno.errors.NotFound);
 });
 
+test("restorePhysical() ends when the signal says so, though the store is silent", async ({ folder, ...rig }) => {
+  const backup = await takeBackup(rig, source());
+  const stop = new AbortController();
+  const reason = new Error("stop");
+  const store = overriding(rig.store, {
+    get: () => {
+      queueMicrotask(() => stop.abort(reason));
+      return Promise.resolve(new ReadableStream<Bytes>());
+    },
+  });
+  await assert.rejects(
+    restoreBackup({ ...rig, store }, backup, { destination: `${folder}/new`, signal: stop.signal }),
+    (error) => error === reason,
+  );
+});
+
 test("restorePhysical() ends when the signal says so, without pg_control", async ({ folder, ...rig }) => {
   const backup = await takeBackup(rig, source({ members: [...FILES] }));
   const stop = new AbortController();
@@ -436,14 +527,17 @@ test("restorePhysical() ends when the signal says so, without pg_control", async
 /** Stores a chunk that no backup made, with lengths and hashes that fit, and expects a refusal. */
 async function refused(
   rig: Rig,
-  { folder, members, error }: {
+  { folder, members, error, cut = 0 }: {
     readonly folder: string;
+    /** Bytes that are missing at the end of the tar. */
+    readonly cut?: number;
     readonly members: readonly FakeMember[];
     readonly error: RegExp;
   },
 ): Promise<void> {
   const backup = await takeBackup(rig, source());
-  const tar = await hostileTar(members);
+  const whole = await hostileTar(members);
+  const tar = whole.slice(0, whole.length - cut);
   const codec = rig.codecs.codec(backup.codec);
   const stored = await new Response(new Blob([tar]).stream().pipeThrough(codec.encode())).bytes();
   await rig.store.put(`${BACKUP_FOLDER}chunks/0001.tar.zst`, stored);
