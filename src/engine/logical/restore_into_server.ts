@@ -34,18 +34,30 @@ export async function restoreIntoServer(
   for (const object of selection.dumps) {
     const { database } = object;
     const existing = await server.names("datname", "pg_database");
-    const report = await restoreDatabase(parts, { backup, object, ...abort }, {
-      ...{ server, major, connection },
+    const target = {
+      ...{ server, major, connection, jobs },
       create: !existing.has(database),
       withoutTablespaces: globals.missingTablespaces.length > 0,
-      jobs,
       spool: await shouldSpool(parts, { jobs, bytes: object.rawBytes }),
-    });
+    };
+    const report = await restoreDatabase(parts, { backup, object, ...abort }, target)
+      .catch((error) => {
+        if (!target.spool) noteHalfFilled(parts, { database, where: server.address });
+        throw error;
+      });
     errors.push(...report.errors.map((error) => `database ${JSON.stringify(database)}: ${error}`));
     if (report.failed) failed += 1;
   }
   parts.progress.note("dumps hold no statistics: run ANALYZE, or vacuumdb --all --analyze-only");
   return { errors, failed };
+}
+
+function noteHalfFilled(
+  { progress }: RestoreParts,
+  { database, where }: { readonly database: string; readonly where: string },
+): void {
+  const name = JSON.stringify(database);
+  progress.note(`database ${name} on ${where} may be half filled: drop it before the next attempt`);
 }
 
 async function restoreAllGlobals(
