@@ -75,6 +75,7 @@ async function fresh(context: BenchContext): Promise<void> {
   for (const name of ["repository", "floor", "restored"]) {
     await Deno.remove(`${context.folder}/${name}`, { recursive: true }).catch(() => {});
   }
+  await Deno.mkdir(`${context.folder}/repository`, { mode: 0o700 });
   await shell("sync", context);
 }
 

@@ -42,7 +42,7 @@ const interrupted = new AbortController();
 /** Runs backupctl as a user would, shows the command, and insists on success. */
 async function backupctl(args: readonly string[], folder: string, env: Record<string, string>) {
   console.log(`   $ backupctl ${args.join(" ").replaceAll(folder, "…")}`);
-  const result = await runBackupctl(args, { env, cwd: folder });
+  const result = await runBackupctl([...args, "--log-format", "text"], { env, cwd: folder });
   interrupted.signal.throwIfAborted();
   if (result.code !== 0) throw new Error(`backupctl ${args[0]} ended with ${result.code}`);
   return result;
@@ -106,6 +106,7 @@ async function demo(folder: string): Promise<boolean> {
   const rows = before.reduce((total, table) => total + table.rows, 0);
   console.log(`   ${before.length} tables, ${rows.toLocaleString("en")} rows`);
   const env = environment(source, folder);
+  await Deno.mkdir(`${folder}/repository`, { mode: 0o700 });
 
   heading(2, "Back it up into a folder: the whole cluster, and the database as a dump");
   const physical = await backupctl(
