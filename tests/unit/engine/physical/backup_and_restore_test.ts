@@ -221,18 +221,24 @@ test("takePhysicalBackup() passes on the store's failure, at the beginning and i
 
 test("takePhysicalBackup() notices a store that gives up without a word to the stream", async ({ store, codecs }) => {
   const members = [{ name: "base/big", content: bytes(30 * MiB, 5) }];
+  let sent = 0;
   const silent = overriding(store, {
     async put(_key, body) {
       assert.ok(body instanceof ReadableStream);
       const reader = body.getReader();
       await reader.read();
       reader.releaseLock();
-      // By now the blocks behind it wait for room.
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      // Until the blocks behind it wait for room.
+      for (let seen = -1; seen !== sent;) {
+        seen = sent;
+        await new Promise((resolve) => setTimeout(resolve, 150));
+      }
+      assert.ok(sent < 30 * MiB, "nothing waits");
       throw new StorageError("the disk is full");
     },
   });
-  await assert.rejects(takeBackup({ store: silent, codecs }, source({ members })), StorageError);
+  const from = source({ members, onEvent: (bytes) => sent = bytes });
+  await assert.rejects(takeBackup({ store: silent, codecs }, from), StorageError);
 });
 
 test("takePhysicalBackup() refuses a store that holds another length than was sent", async ({ store, codecs }) => {
