@@ -1,6 +1,7 @@
 import { type Bytes, MiB } from "../domain/bytes.ts";
 import { ObjectExistsError, ObjectMissingError, StorageError } from "../domain/errors.ts";
 import { type Body, cancelBody, consume } from "./body.ts";
+import { type ByteRange, checkRange, outsideError } from "./byte_range.ts";
 import { attempt, isAbsence } from "./directory_errors.ts";
 import { listDirectory } from "./directory_list.ts";
 import { DirectoryMetadata, formatSidecar } from "./directory_metadata.ts";
@@ -66,11 +67,11 @@ export class DirectoryStore implements ObjectStore {
 
   async get(
     key: string,
-    { range, signal }: ReadOptions & { readonly range?: readonly [start: number, end: number] } =
-      {},
+    { range, signal }: ReadOptions & { readonly range?: ByteRange } = {},
   ): Promise<ReadableStream<Bytes>> {
     signal?.throwIfAborted();
     checkKey(key);
+    checkRange(range);
     const { tree } = await this.#open();
     if (await tree.stat(key) === undefined) throw new ObjectMissingError(key);
     const path = tree.path(key);
@@ -79,9 +80,7 @@ export class DirectoryStore implements ObjectStore {
     try {
       const { size } = await attempt(`look up ${path}`, () => file.stat());
       const [start, end] = range ?? [0, size];
-      if (range !== undefined && start >= size) {
-        throw new StorageError(`range ${start}-${end} lies behind the ${size} bytes of ${path}`);
-      }
+      if (range !== undefined && start >= size) throw outsideError(key, range);
       if (start > 0) await file.seek(start, Deno.SeekMode.Start);
       return streamFile(file, { path, bytes: Math.min(end, size) - start, signal });
     } catch (error) {

@@ -1,6 +1,7 @@
 import type { Bytes } from "../domain/bytes.ts";
-import { ObjectExistsError, ObjectMissingError, StorageError } from "../domain/errors.ts";
+import { ObjectExistsError, ObjectMissingError } from "../domain/errors.ts";
 import { type Body, cancelBody, consume } from "./body.ts";
+import { type ByteRange, checkRange, outsideError } from "./byte_range.ts";
 import { checkKey, checkMetadata, compareKeys } from "./object_key.ts";
 import type { ObjectInfo, ObjectStore, PutOptions, ReadOptions } from "./storage.ts";
 
@@ -40,19 +41,15 @@ export class MemoryStore implements ObjectStore {
 
   async get(
     key: string,
-    { range, signal }: ReadOptions & { readonly range?: readonly [start: number, end: number] } =
-      {},
+    { range, signal }: ReadOptions & { readonly range?: ByteRange } = {},
   ): Promise<ReadableStream<Bytes>> {
     signal?.throwIfAborted();
     checkKey(key);
+    checkRange(range);
     const entry = this.#objects.get(key);
     if (entry === undefined) throw new ObjectMissingError(key);
     const [start, end] = range ?? [0, entry.bytes.length];
-    if (range !== undefined && start >= entry.bytes.length) {
-      throw new StorageError(
-        `range ${start}-${end} lies behind the ${entry.bytes.length} bytes of object ${key}`,
-      );
-    }
+    if (range !== undefined && start >= entry.bytes.length) throw outsideError(key, range);
     return await Promise.resolve(streamOf(entry.bytes.slice(start, end), signal));
   }
 
