@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import postgres from "postgres";
 import type {
   ConnectionOptions,
@@ -28,6 +29,8 @@ type Row = Readonly<Record<string, unknown>>;
 /** Connections at most; each is closed after so many idle seconds. */
 const MOST_CONNECTIONS = 2;
 const IDLE_SECONDS = 30;
+/** Sockets in a row that brought no answer; the driver itself would go on opening them for ever. */
+const MOST_VAIN_SOCKETS = 3;
 /** SQLSTATE of a missing right. */
 const INSUFFICIENT_PRIVILEGE = "42501";
 
@@ -73,6 +76,7 @@ export class SqlServer implements PostgresServer {
   readonly address: string;
   readonly #connection: ConnectionOptions;
   #opening: Promise<Sql> | undefined;
+  #vainSockets = 0;
 
   constructor(connection: ConnectionOptions) {
     this.#connection = connection;
@@ -114,7 +118,12 @@ export class SqlServer implements PostgresServer {
   /** Without parameters there may be several statements; the rows are the last one's. */
   async query(text: string, parameters: readonly Value[] = []): Promise<readonly Row[]> {
     const sql = await this.#connected();
-    return await this.#run(sql, text, parameters);
+    try {
+      return await this.#run(sql, text, parameters);
+    } catch (error) {
+      if (!(error instanceof ServerRefusal)) await this.#startAfresh(sql);
+      throw error;
+    }
   }
 
   async close(): Promise<void> {
@@ -128,6 +137,12 @@ export class SqlServer implements PostgresServer {
     await this.close();
   }
 
+  /** After a lost connection the driver may wait for ever for the next one. */
+  async #startAfresh(sql: Sql): Promise<void> {
+    this.#opening = undefined;
+    await sql.end({ timeout: 0 });
+  }
+
   #connected(): Promise<Sql> {
     const open = (transport: Transport) => this.#open(transport);
     this.#opening ??= tryTransports(this.#connection, open).catch((error) => {
@@ -138,7 +153,8 @@ export class SqlServer implements PostgresServer {
   }
 
   async #open(transport: Transport): Promise<Sql> {
-    const sql = client(this.#connection, transport);
+    this.#vainSockets = 0;
+    const sql = client(this.#connection, () => this.#socket(transport));
     try {
       await this.#run(sql, "select 1", []);
       return sql;
@@ -148,14 +164,22 @@ export class SqlServer implements PostgresServer {
     }
   }
 
-  async #run(
-    sql: Sql,
-    text: string,
-    parameters: readonly Value[],
-  ): Promise<readonly Row[]> {
+  /** The driver's own way neither trusts one authority alone nor knows libpq's sslmodes. */
+  async #socket(transport: Transport): Promise<Socket> {
+    this.#vainSockets += 1;
+    if (this.#vainSockets > MOST_VAIN_SOCKETS) {
+      throw new Error("ECONNRESET: closed before it answered");
+    }
+    const open = transport === "tls" ? openTlsSocket : openPlainSocket;
+    const connection = this.#connection;
+    return await withinConnectTimeout<Socket>(connection, (signal) => open(connection, { signal }));
+  }
+
+  async #run(sql: Sql, text: string, parameters: readonly Value[]): Promise<readonly Row[]> {
     try {
       const values = parameters.map((value) => value === null ? null : String(value));
       const result: readonly unknown[] = await sql.unsafe(text, values);
+      this.#vainSockets = 0;
       const last = Array.isArray(result.at(-1)) ? result.at(-1) as readonly Row[] : result;
       return [...last as readonly Row[]];
     } catch (error) {
@@ -208,7 +232,7 @@ export class SqlServer implements PostgresServer {
   }
 }
 
-function client(connection: ConnectionOptions, transport: Transport) {
+function client(connection: ConnectionOptions, socket: () => Promise<Socket>) {
   const { port, user, password, database, applicationName = "backupctl" } = connection;
   const options = {
     // The socket is ours, and this host only a name: the driver would cut IPv6 addresses in two.
@@ -223,15 +247,9 @@ function client(connection: ConnectionOptions, transport: Transport) {
     types: AS_TEXT,
     onnotice: () => {},
     ssl: false,
-    socket: () => openSocket(connection, transport),
+    socket,
   };
   return postgres(options);
-}
-
-/** The driver's own way neither trusts one authority alone nor knows libpq's sslmodes. */
-function openSocket(connection: ConnectionOptions, transport: Transport) {
-  const open = transport === "tls" ? openTlsSocket : openPlainSocket;
-  return withinConnectTimeout(connection, (signal) => open(connection, { signal }));
 }
 
 /** The driver's error as the server said it; undefined when it is another one. */

@@ -29,6 +29,7 @@ export class CopyForEach implements ArchiveStream {
   }
 
   copyBegins(): BaseBackupEvent | undefined {
+    if (this.#open) throw incomplete(`copy ${this.#copies} has no end`);
     this.#open = true;
     this.#copies += 1;
     if (this.#copies > this.#archives.length) return undefined;
@@ -36,6 +37,7 @@ export class CopyForEach implements ArchiveStream {
   }
 
   copyData(reader: MessageReader): BaseBackupEvent {
+    if (!this.#open) throw incomplete("data came outside of a copy");
     const bytes = reader.body();
     return { type: this.#copies > this.#archives.length ? "manifest" : "data", bytes };
   }
@@ -62,17 +64,19 @@ export class OneCopy implements ArchiveStream {
   readonly #archives: readonly (Tablespace | undefined)[];
   #begun = 0;
   #inManifest = false;
-  #ended = false;
+  #state: "before" | "open" | "ended" = "before";
 
   constructor(archives: readonly (Tablespace | undefined)[]) {
     this.#archives = archives;
   }
 
   copyBegins(): undefined {
-    return undefined;
+    if (this.#state !== "before") throw incomplete("a second copy came");
+    this.#state = "open";
   }
 
   copyData(reader: MessageReader): BaseBackupEvent | undefined {
+    if (this.#state !== "open") throw incomplete("data came outside of the copy");
     switch (reader.byteAt(0)) {
       case DATA:
         return { type: this.#inManifest ? "manifest" : "data", bytes: reader.body(1) };
@@ -92,11 +96,12 @@ export class OneCopy implements ArchiveStream {
   }
 
   copyEnds(): undefined {
-    this.#ended = true;
+    this.#state = "ended";
   }
 
   checkComplete(): void {
-    if (this.#ended && this.#inManifest && this.#begun === this.#archives.length) return;
+    const all = this.#inManifest && this.#begun === this.#archives.length;
+    if (all && this.#state === "ended") return;
     throw incomplete(`${this.#begun} of ${this.#archives.length} archives`);
   }
 
