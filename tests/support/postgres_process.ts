@@ -20,18 +20,25 @@ const SIGNALS = {
 /** Of a start, recovery included, and of a stop. */
 const PATIENCE_MS = 60_000;
 const PORT_TAKEN = /could not bind .*Address already in use|could not create any TCP/i;
+/** Ends the server and removes its folder when the tests' process dies; a line tells that it need not. */
+const GUARD = `trap '' INT TERM HUP; read -r line && exit; kill -QUIT "$0"; sleep 2; rm -rf "$1"`;
 const READY = /database system is ready to accept/;
 
 /** A postmaster. */
 export class PostgresProcess {
   readonly #child: Deno.ChildProcess;
+  readonly #guard: Deno.ChildProcess;
   readonly #reading: Promise<void>;
   readonly #waiting = new Set<() => void>();
   #log = "";
   #ended: Deno.CommandStatus | undefined;
 
-  private constructor(child: Deno.ChildProcess) {
+  private constructor(child: Deno.ChildProcess, folder: string) {
     this.#child = child;
+    this.#guard = new Deno.Command("sh", {
+      args: ["-c", GUARD, String(child.pid), folder],
+      ...{ stdin: "piped", stdout: "null", stderr: "null" },
+    }).spawn();
     this.#reading = this.#read();
   }
 
@@ -50,7 +57,7 @@ export class PostgresProcess {
   static async start(options: ProcessOptions): Promise<{ process: PostgresProcess; port: number }> {
     for (let attempt = 1;; attempt++) {
       const port = freePort();
-      const process = new PostgresProcess(spawn(options, port));
+      const process = new PostgresProcess(spawn(options, port), options.folder);
       try {
         await process.logged(READY);
         return { process, port };
@@ -76,6 +83,14 @@ export class PostgresProcess {
     const timer = setTimeout(() => this.#kill("SIGKILL"), PATIENCE_MS);
     await this.#reading;
     clearTimeout(timer);
+    await this.#dismissGuard();
+  }
+
+  async #dismissGuard(): Promise<void> {
+    const writer = this.#guard.stdin.getWriter();
+    await writer.write(new TextEncoder().encode("done\n"));
+    await writer.close();
+    await this.#guard.status;
   }
 
   #kill(signal: Deno.Signal): void {
