@@ -16,7 +16,12 @@ if (import.meta.main) {
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => onSignal(signal));
   }
-  const { runCli } = await import("./src/cli/run_cli.ts");
+  const { reportStray, runCli } = await import("./src/cli/run_cli.ts");
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    // What an abort leaves behind is its consequence; anything else is a bug.
+    if (!controller.signal.aborted) Deno.exit(reportStray(event.reason, Deno.env.toObject()));
+  });
   Deno.exit(
     await runCli({ args: Deno.args, env: Deno.env.toObject(), signal: controller.signal }),
   );

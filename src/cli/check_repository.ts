@@ -7,7 +7,6 @@ import { attempt, type Check, failed, ok, warning } from "./checks.ts";
 import type { Context } from "./context.ts";
 import { openCatalog, openStore } from "./open_parts.ts";
 
-/** Less than this share of the disk is too little. */
 const DAY = 86_400_000;
 
 /** The store, its conditional writes, the disk, and the newest backup. */
@@ -34,8 +33,15 @@ export async function* checkRepository(config: Config, context: Context): AsyncG
 /** Writes, reads and removes a small object, and tries to overwrite it where it must not. */
 async function probeStore(store: ObjectStore, { signal }: Context): Promise<Check> {
   const { probeConditionalPut } = await import("../storage/probe.ts");
-  await probeConditionalPut(store, { signal });
-  return ok("repository", `${store.location} takes objects, and never twice under one name`);
+  const { ifAbsent } = await probeConditionalPut(store, { signal });
+  if (ifAbsent) {
+    return ok("repository", `${store.location} takes objects, and none twice under one name`);
+  }
+  return warning(
+    "repository",
+    `${store.location} takes objects, but ignores "only if absent"`,
+    "two hosts that use one cluster name could overwrite each other; give each its own",
+  );
 }
 
 async function freeDisk({ repository, alerts }: Config): Promise<Check> {

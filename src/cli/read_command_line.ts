@@ -51,6 +51,9 @@ const COMMANDS = [
   "version",
 ];
 
+/** Shells whose completion the library writes. */
+const SHELLS = ["bash", "zsh", "fish", "nu", "pwsh"];
+
 /** Answers of the library's callbacks; commands are plain objects. */
 class Shown {
   constructor(readonly page?: DocPage) {}
@@ -68,11 +71,20 @@ export function readCommandLine(args: readonly string[], options: ReadingOptions
   if (args.length === 0) {
     throw new UsageError("no command was given", '"backupctl --help" lists the commands');
   }
+  checkShell(args);
   let printed = "";
   const result = parse(args, (output) => printed += output);
   if (result instanceof Refused) throw refusal(result.error, args);
   if (!(result instanceof Shown)) return { type: "command", line: result };
   return { type: "text", text: result.page ? helpText(result.page, options) : printed };
+}
+
+/** The library would stumble over names such as "constructor". */
+function checkShell(args: readonly string[]): void {
+  const [first, shell] = commandWords(args);
+  if (first !== "completion" || shell === undefined || SHELLS.includes(shell)) return;
+  const shown = JSON.stringify(shell.slice(0, 40));
+  throw new UsageError(`there is no completion for ${shown}`, `it is for ${SHELLS.join(", ")}`);
 }
 
 function parse(
@@ -117,10 +129,10 @@ function helpText(page: DocPage, { color, width }: ReadingOptions): string {
   }));
   const help = formatDocPage("backupctl", { ...page, sections }, {
     colors: color,
-    maxWidth: Math.min(Math.max(width ?? 80, 60), 100),
+    maxWidth: Math.min(Math.max(width ?? 80, 40), 100),
     termWidth: "auto",
   });
-  return `${help.replace(/^(?=backupctl )/gm, "  ").trimEnd()}\n`;
+  return `${help.replace(/^(?=backupctl )/gm, "  ").replace(/ +$/gm, "").trimEnd()}\n`;
 }
 
 /** The words of a command line that are neither flags nor values of global flags. */
@@ -192,7 +204,8 @@ function helpHint(words: readonly string[]): string {
 
 /** The library's sentence as ours are: no full stop, a lower-case start. */
 function asOurs(sentence: string): string {
-  const plain = sentence.replaceAll("`", "").replace(/\.$/, "").replaceAll("\n", " ");
+  const whole = sentence.replaceAll("`", "").replace(/\.$/, "").replaceAll("\n", " ");
+  const plain = whole.length > 300 ? `${whole.slice(0, 297)}...` : whole;
   return plain.replace(/^((?:--[\w-]+: )?)([A-Z])/, (_, flag: string, letter: string) => {
     return `${flag}${letter.toLowerCase()}`;
   });

@@ -31,10 +31,15 @@ export async function runCli({ args, env, signal }: Invocation): Promise<number>
     if (line.noColor) terminal = withoutColor(terminal);
     limit = withTimeout(signal, line.timeout);
     const context = { options: line, env, terminal, clock: systemClock, signal: limit };
-    return await runCommand(line, context);
+    return await orGiveUp(runCommand(line, context), limit);
   } catch (error) {
     return reportFailure(causeOf(error, limit), { terminal, json });
   }
+}
+
+/** Reports an error that nobody waited for. @returns the exit status. */
+export function reportStray(error: unknown, env: Invocation["env"]): number {
+  return reportFailure(error, { terminal: openTerminal(env), json: false });
 }
 
 function readingOptions(terminal: Terminal, args: readonly string[]) {
@@ -63,6 +68,28 @@ function withTimeout(signal: AbortSignal, timeout: number | undefined): AbortSig
   }, timeout);
   Deno.unrefTimer(timer);
   return AbortSignal.any([signal, controller.signal]);
+}
+
+/** Milliseconds that cleaning up may take after --timeout, and after a signal. */
+const GRACE_AFTER_TIMEOUT = 5_000;
+const GRACE_AFTER_SIGNAL = 30_000;
+
+/** The command's status; after an abort, its reason when the command does not come to an end. */
+async function orGiveUp(command: Promise<number>, signal: AbortSignal): Promise<number> {
+  const { promise: late, reject } = Promise.withResolvers<never>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const onAbort = () => {
+    const interrupted = signal.reason instanceof InterruptedError;
+    const grace = interrupted ? GRACE_AFTER_SIGNAL : GRACE_AFTER_TIMEOUT;
+    timer = setTimeout(() => reject(signal.reason), grace);
+  };
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([command, late]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+    clearTimeout(timer);
+  }
 }
 
 /** What ended the run: whatever is thrown after an abort is its consequence. */

@@ -44,6 +44,8 @@ export async function openSession(context: Context, task: "backup" | "restore"):
     format,
     color: stderr.color,
     now: () => context.clock.now(),
+    // The error itself is printed below; once is enough for people.
+    ...(told && { toldElsewhere: ["backup.failed", "restore.failed", "process.interrupted"] }),
     write: (line) => progress ? progress.print(line) : stderr.write(line),
     ...(settings.file !== undefined && { file: settings.file }),
     fileLevel: options.verbose ? "DEBUG" : settings.level,

@@ -65,6 +65,8 @@ export interface LogOptions {
   readonly format: "json" | "text";
   /** Colour the severity of text lines. @default {false} */
   readonly color?: boolean;
+  /** Events that the console leaves to somebody else to tell; the file has them. */
+  readonly toldElsewhere?: readonly LogEvent[];
   /** Receives whole lines, each with its line feed; standard error. */
   readonly write: (line: string) => void;
   /** JSON lines go here too: 10 MiB a file, five of them, mode 0600. */
@@ -94,11 +96,12 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const { configure, dispose, getLogger } = await import("@logtape/logtape");
   const line = (record: LogRecord, format: "json" | "text", color = false) =>
     formatRecord(record, { format, color, time: options.now() });
+  const elsewhere: readonly unknown[] = options.toldElsewhere ?? [];
   const sinks: Record<string, Sink> = {
-    console: guarded(
-      options.level,
-      (record) => options.write(line(record, options.format, options.color)),
-    ),
+    console: guarded(options.level, (record) => {
+      if (elsewhere.includes(record.properties["event"])) return;
+      options.write(line(record, options.format, options.color));
+    }),
   };
   if (options.file !== undefined) {
     const fileLine = (record: LogRecord) => line(record, "json");

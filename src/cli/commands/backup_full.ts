@@ -123,9 +123,9 @@ function print(
       const seconds = backupDocument(manifest).duration_seconds;
       const labelled = label === null ? "" : `, label ${label}`;
       const compressed = `${ratio(manifest)} by ${codec.algorithm}:${codec.level}`;
-      return `backup ${id} (${method} ${kind}${labelled}) is complete: ` +
-        `${formatBytes(rawBytes)} in ${formatSeconds(seconds)}, ` +
-        `stored as ${formatBytes(storedBytes)} (${compressed})\n`;
+      return `backup ${id} is complete (${method} ${kind}${labelled})\n` +
+        `  ${formatBytes(rawBytes)} in ${formatSeconds(seconds)}, ` +
+        `stored as ${formatBytes(storedBytes)}, ${compressed}\n`;
     },
   });
 }

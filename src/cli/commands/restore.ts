@@ -2,6 +2,7 @@ import type { BackupManifest } from "../../catalog/catalog.ts";
 import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
 import { DestinationError, UsageError } from "../../domain/errors.ts";
 import type { RestoreEngine, RestoreOptions } from "../../engine/engine.ts";
+import { escapeControl } from "../../log/format_record.ts";
 import { backupDocument } from "../backup_document.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
@@ -120,7 +121,7 @@ function print(
       duration_seconds: durationSeconds,
     }),
     text: () =>
-      `backup ${backup.id} is restored to ${destination}: ${formatBytes(rawBytes)} ` +
-      `in ${formatSeconds(durationSeconds)}\n`,
+      `backup ${backup.id} is restored to ${escapeControl(destination)}\n` +
+      `  ${formatBytes(rawBytes)} in ${formatSeconds(durationSeconds)}\n`,
   });
 }

@@ -46,8 +46,8 @@ const COLORS = { ok: "32", warning: "33", failed: "31" } as const;
 function checkText({ name, state, message, hint }: Check, { terminal }: Context): string {
   const word = state.padEnd(7);
   const shown = terminal.stdout.color ? `\x1b[${COLORS[state]}m${word}\x1b[0m` : word;
-  const indent = " ".repeat(25);
+  const indent = " ".repeat(26);
   const text = message.split("\n").map(escapeControl).join(`\n${indent}`);
   const remedy = hint === undefined ? "" : `${indent}${escapeControl(hint)}\n`;
-  return `${shown}  ${name.padEnd(16)}${text}\n${remedy}`;
+  return `${shown}  ${name.padEnd(17)}${text}\n${remedy}`;
 }

@@ -1,0 +1,60 @@
+/**
+ * backupctl as a library: the engines that back PostgreSQL up and restore it, the ports that they
+ * work with, adapters for them, and the errors that they throw. Importing it does nothing.
+ *
+ * @example A full logical backup into a folder
+ * ```ts ignore
+ * import * as backupctl from "./mod.ts";
+ *
+ * const connection = await backupctl.resolveConnection({ host: "localhost" }, {
+ *   env: Deno.env.toObject(),
+ *   home: Deno.env.get("HOME"),
+ * });
+ * const store = new backupctl.DirectoryStore("/var/backups/postgresql");
+ * await using server = new backupctl.SqlServer(connection);
+ * using codecs = new backupctl.WorkerPool();
+ * const engine = new backupctl.BackupEngine({
+ *   repository: backupctl.openRepository(store, { cluster: "main" }),
+ *   store,
+ *   codecs,
+ *   server,
+ *   connection,
+ *   baseBackups: new backupctl.StreamSource(connection),
+ *   programs: new backupctl.LocalPrograms({ env: Deno.env.toObject() }),
+ *   clock: backupctl.systemClock,
+ *   progress: backupctl.silentProgress,
+ *   toolVersion: "my-tool 1.0",
+ *   host: Deno.hostname(),
+ * });
+ * const codec = { algorithm: "gzip", level: 6 } as const;
+ * const manifest = await engine.full({ method: "logical", codec });
+ * ```
+ *
+ * @module
+ */
+export * from "./src/domain/errors.ts";
+export { type Clock, systemClock } from "./src/domain/clock.ts";
+export { type Progress, silentProgress } from "./src/domain/progress.ts";
+export type { Bytes } from "./src/domain/bytes.ts";
+export type { BackupKind, BackupMethod } from "./src/domain/backup_id.ts";
+export { formatLsn, type Lsn, parseLsn } from "./src/domain/lsn.ts";
+
+export * from "./src/engine/engine.ts";
+
+export type * from "./src/storage/storage.ts";
+export { DirectoryStore } from "./src/storage/directory.ts";
+export { MemoryStore } from "./src/storage/memory.ts";
+
+export type * from "./src/postgres/postgres.ts";
+export { resolveConnection } from "./src/postgres/connection.ts";
+export { LocalPrograms } from "./src/postgres/client_programs.ts";
+export { SqlServer } from "./src/postgres/sql_server.ts";
+export { StreamSource } from "./src/postgres/replication/stream_base_backup.ts";
+
+export type * from "./src/catalog/catalog.ts";
+export { MetadataManager } from "./src/catalog/metadata_manager.ts";
+export { openRepository } from "./src/catalog/repository.ts";
+
+export type { Codec, CodecPool, CodecSpec, StoredForm } from "./src/codec/codec.ts";
+export { formatCodec, parseCodec } from "./src/codec/codec.ts";
+export { WorkerPool } from "./src/codec/worker_pool.ts";
