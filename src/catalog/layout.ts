@@ -34,11 +34,6 @@ export function manifestKey(cluster: string, place: ManifestPlace): string {
   return backupFolder(cluster, place) + MANIFEST_NAME;
 }
 
-/** `<cluster>/<system identifier>/wal/`: the archived WAL of one system. */
-export function walFolder(cluster: string, systemIdentifier: string): string {
-  return `${cluster}/${systemIdentifier}/wal/`;
-}
-
 /** Which backup `key` is the manifest of, or undefined when it is no manifest's key. */
 export function parseManifestKey(cluster: string, key: string): ManifestPlace | undefined {
   if (!key.startsWith(clusterFolder(cluster))) return undefined;

@@ -13,11 +13,11 @@ import {
 } from "../domain/errors.ts";
 import { checkLabel } from "../domain/label.ts";
 import { mapLimited } from "../domain/map_limited.ts";
+import { nearest } from "../domain/nearest.ts";
 import type { ObjectInfo, ObjectStore, ReadOptions } from "../storage/storage.ts";
 import type { BackupManifest, BackupSlot, Repository, UnreadableBackup } from "./catalog.ts";
 import { backupFolder, manifestKey } from "./layout.ts";
 import { listManifests, type ManifestKey } from "./list_manifests.ts";
-import { nearNames } from "./near_names.ts";
 import { parseManifest } from "./parse_manifest.ts";
 import { readTextObject } from "./read_object.ts";
 import { createHeader, readHeader } from "./repository_header.ts";
@@ -94,11 +94,11 @@ class StoreRepository implements Repository {
     const keys = await this.#manifestKeys(signal);
     const key = keys.findLast((candidate) => candidate.id === id);
     if (key) return await this.#read(key, signal);
-    const near = nearNames(id, keys.map((candidate) => candidate.id));
+    const near = nearNames(id, keys.map((candidate) => candidate.id).sort());
     throw new NothingMatchesError(
       `there is no backup "${id.slice(0, 80)}" in ${this.location}`,
       near.length > 0
-        ? `the nearest names are ${near.join(", ")}; "backupctl status" lists all`
+        ? `did you mean ${near.join(", ")}? "backupctl status" lists all`
         : "the repository holds no backup yet",
     );
   }
@@ -228,6 +228,14 @@ class StoreRepository implements Repository {
       throw error;
     }
   }
+}
+
+/** Those that begin so, the one that differs least, or the newest. */
+function nearNames(wanted: string, names: readonly string[]): readonly string[] {
+  const longer = names.filter((name) => name.startsWith(wanted));
+  if (longer.length > 0) return longer.slice(-3);
+  const one = nearest(wanted, names);
+  return one === undefined ? names.slice(-3) : [one];
 }
 
 function reading(signal: AbortSignal | undefined): ReadOptions {

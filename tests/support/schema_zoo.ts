@@ -77,17 +77,12 @@ second line';
 
 /** Names of databases that are awkward in shells, paths, URLs and connection strings. */
 export const ODD_DATABASES: readonly string[] = [
-  "with space",
-  `quo"te's`,
-  "Ünïcödé ☃",
+  `quo"te's \\ back`,
+  "Ünïcödé with ☃",
   "host=nowhere dbname=x",
   "postgres://example/x",
   "..",
-  "-leading",
-  "semi;colon$(x)`y`",
-  "back\\slash",
+  "-leading;$(x)`y`",
   "new\nline",
-  "a/b",
-  "UPPER",
-  "per%cent~",
+  "a/b%~",
 ];

@@ -1,6 +1,6 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
 import type { Bytes } from "../../domain/bytes.ts";
-import { IntegrityError, PostgresError } from "../../domain/errors.ts";
+import { IntegrityError } from "../../domain/errors.ts";
 import type { ConnectionOptions, Program, RunningProgram } from "../../postgres/postgres.ts";
 import { ProgramError } from "../../postgres/postgres.ts";
 import type { RestoreParts } from "../parts.ts";
@@ -8,21 +8,14 @@ import { ArchiveCheck } from "./archive_check.ts";
 import type { ArchiveHead } from "./archive_toc.ts";
 import { databaseArgument } from "./connection_string.ts";
 import { type DumpSource, withRawObject } from "./open_dump.ts";
-import { isProviderRefused, prepareDatabase } from "./prepare_database.ts";
+import { type NewDatabase, prepareDatabase } from "./prepare_database.ts";
+import { readComplaints, type RestoreComplaints } from "./restore_complaints.ts";
 import { spoolDump, type SpooledDump } from "./spool_dump.ts";
-import type { TargetServer } from "./target_server.ts";
 
 /** How one database is restored. */
-export interface DatabaseTarget {
-  readonly server: TargetServer;
-  /** Major version of the server. */
-  readonly major: number;
+export interface DatabaseTarget extends NewDatabase {
   /** To the server, with the database to connect to at first. */
   readonly connection: ConnectionOptions;
-  /** Create it, with its owner, encoding, locale and settings; otherwise it is there and empty. */
-  readonly create: boolean;
-  /** Leave everything in the default tablespace. */
-  readonly withoutTablespaces: boolean;
   readonly jobs: number;
   /** Bring the dump into a temporary file first: needed for several jobs. */
   readonly spool: boolean;
@@ -31,13 +24,6 @@ export interface DatabaseTarget {
 /** The object is a dump. */
 interface DatabaseObject {
   readonly object: { readonly database: string };
-}
-
-/** What pg_restore could not do; it goes on after errors. */
-export interface DatabaseReport {
-  readonly errors: readonly string[];
-  /** Whether it gave up before the end. */
-  readonly failed: boolean;
 }
 
 /**
@@ -50,7 +36,7 @@ export async function restoreDatabase(
   parts: RestoreParts,
   source: DumpSource & DatabaseObject,
   target: DatabaseTarget,
-): Promise<DatabaseReport> {
+): Promise<RestoreComplaints> {
   if (!target.spool) {
     return await withRawObject(
       parts,
@@ -66,30 +52,30 @@ async function restoreFile(
   { programs }: RestoreParts,
   { backup, object: { database }, signal }: DumpSource & DatabaseObject,
   { spooled, target }: { readonly spooled: SpooledDump; readonly target: DatabaseTarget },
-): Promise<DatabaseReport> {
+): Promise<RestoreComplaints> {
   const { head } = spooled.facts;
   refuseOther(database, head);
   const pgRestore = await findPgRestore(programs, backup, head);
-  await prepareDatabase(target, spooled.facts);
+  const refused = await prepareDatabase(target, spooled.facts);
   const running = programs.run(
     pgRestore,
     [...restoreArguments(target, database), `--jobs=${target.jobs}`, spooled.path],
     { connection: target.connection, stdin: "null", ...(signal && { signal }) },
   );
   await running.stdout.cancel();
-  return await verdict(running);
+  return await verdict(running, refused);
 }
 
 async function restoreStream(
   { programs }: RestoreParts,
   { backup, object: { database }, signal }: DumpSource & DatabaseObject,
   { raw, target }: { readonly raw: ReadableStream<Bytes>; readonly target: DatabaseTarget },
-): Promise<DatabaseReport> {
+): Promise<RestoreComplaints> {
   const chunks = raw[Symbol.asyncIterator]();
   const { first, check } = await readContents(chunks);
   refuseOther(database, check.head);
   const pgRestore = await findPgRestore(programs, backup, check.head);
-  await prepareDatabase(target, check);
+  const refused = await prepareDatabase(target, check);
   const running = programs.run(pgRestore, restoreArguments(target, database), {
     connection: target.connection,
     stdin: "piped",
@@ -103,7 +89,7 @@ async function restoreStream(
     throw error;
   }
   await unread;
-  return await verdict(running);
+  return await verdict(running, refused);
 }
 
 /** Reads until the archive's contents are known. */
@@ -174,20 +160,20 @@ function restoreArguments(
   ];
 }
 
-async function verdict(running: RunningProgram): Promise<DatabaseReport> {
+/** @param refused when the database was created for pg_restore: what the server refused. */
+async function verdict(
+  running: RunningProgram,
+  refused: readonly string[] | undefined,
+): Promise<RestoreComplaints> {
+  const own = refused ?? [];
   try {
     await running.finished();
-    return { errors: [], failed: false };
+    return { errors: own, gaveUp: false };
   } catch (error) {
-    if (!(error instanceof PostgresError)) throw error;
-    const said = error instanceof ProgramError ? error.stderr : error.message;
-    const lines = said.split("\n").filter((line) => /^pg_restore: [^:]+: ./.test(line));
-    const count = /errors ignored on restore: (\d+)/.exec(said);
-    const errors = lines.filter((line) => !/errors ignored on restore|while |from TOC /.test(line));
-    if (errors.length === 0) errors.push(error.message);
-    return {
-      errors: errors.filter((line) => !isProviderRefused(line)),
-      failed: count === null,
-    };
+    if (!(error instanceof ProgramError)) throw error;
+    const isPrepared = refused !== undefined;
+    const { errors, gaveUp } = readComplaints(error.stderr, { isPrepared });
+    if (gaveUp && errors.length === 0) return { errors: [...own, error.message], gaveUp };
+    return { errors: [...own, ...errors], gaveUp };
   }
 }

@@ -251,9 +251,17 @@ Deno.test("backup() returns the named one and otherwise the nearest names", asyn
   assert.deepEqual(await open(store).backup(samplePhysical().id), samplePhysical());
   await assert.rejects(open(store).backup("20261122T02000Z-F"), (error) => {
     assert.ok(error instanceof NothingMatchesError);
-    assert.match(error.hint!, /^the nearest names are 20261122T020000Z-F,/);
+    assert.match(error.hint!, /^did you mean 20261122T020000Z-F\?/);
     return true;
   });
+  const ids = [samplePhysical().id, sampleManifest().id].join(", ");
+  for (const text of ["2026112", "yesterday"]) {
+    await assert.rejects(open(store).backup(text), (error) => {
+      assert.ok(error instanceof NothingMatchesError);
+      assert.ok(error.hint!.startsWith(`did you mean ${ids}?`), error.hint);
+      return true;
+    });
+  }
 });
 
 Deno.test("backup() throws IntegrityError for a damaged manifest", async () => {
