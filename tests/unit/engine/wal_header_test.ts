@@ -87,3 +87,11 @@ Deno.test("checkWalHeader() refuses any bytes with an error of its own (fast-che
     assert.throws(() => check(makeSegment().name, Uint8Array.from(random)), BackupctlError);
   }));
 });
+
+Deno.test("checkWalHeader() refuses a size that cannot be, even where the file has it", () => {
+  const { name, bytes } = makeSegment();
+  const odd = new Uint8Array(MiB + 8192);
+  odd.set(bytes);
+  new DataView(odd.buffer).setUint32(32, odd.length, true);
+  assert.throws(() => check(name, odd), IntegrityError);
+});
