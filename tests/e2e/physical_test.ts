@@ -5,7 +5,7 @@ import { systemClock } from "../../src/domain/clock.ts";
 import { type Progress, silentProgress } from "../../src/domain/progress.ts";
 import { BackupEngine } from "../../src/engine/backup_engine.ts";
 import type { BackupParts, RestoreOptions } from "../../src/engine/parts.ts";
-import { restorePhysical } from "../../src/engine/physical/restore_physical.ts";
+import { RestoreEngine } from "../../src/engine/restore_engine.ts";
 import { StreamSource } from "../../src/postgres/replication/stream_base_backup.ts";
 import { SqlServer } from "../../src/postgres/sql_server.ts";
 import { DirectoryStore } from "../../src/storage/directory.ts";
@@ -71,9 +71,10 @@ class Rig implements AsyncDisposable {
   async restore(id: string, options: Partial<RestoreOptions> = {}) {
     const backup = await this.parts.repository.backup(id);
     const destination = `${this.folder}/restored`;
-    return await restorePhysical(this.parts, {
-      backup,
-      options: { destination, jobs: 2, ...options },
+    return await new RestoreEngine(this.parts).restore(backup, {
+      destination,
+      jobs: 2,
+      ...options,
     });
   }
 

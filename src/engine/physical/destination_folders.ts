@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import type { FileOwner } from "./chunk_unpacker.ts";
 import { cannotWrite, CONTROL_FILE, PENDING_CONTROL_FILE } from "./chunk_unpacker.ts";
 import { inspectFolder } from "./inspect_folder.ts";
@@ -15,6 +16,9 @@ export class DestinationFolders {
   readonly folders: RestoreFolders;
   readonly owner: FileOwner | undefined;
   readonly #tablespaces: readonly TablespaceTarget[];
+  /** Folders that are this restore's own by now, those above first. */
+  readonly #taken: string[] = [];
+  #controlFile: string | undefined;
 
   constructor(
     destination: string,
@@ -43,6 +47,7 @@ export class DestinationFolders {
         const folder = await inspectFolder(root);
         if (folder.state === "unusable") throw new Error(folder.reason);
         if (folder.state === "absent") await this.#make(root);
+        if (folder.state === "empty") this.#taken.push(root);
         if (this.owner && folder.state === "empty") await Deno.chown(root, 0, 0);
         await Deno.chmod(root, FOLDER_MODE);
       });
@@ -76,21 +81,29 @@ export class DestinationFolders {
       control,
       () => Deno.rename(memberPath(PENDING_CONTROL_FILE, this.folders), control),
     );
+    this.#controlFile = control;
     syncPath(control);
     syncPath(`${destination}/global`);
-    await this.#give(this.roots.toReversed());
+    await this.#give(this.#taken.toReversed());
     for (const root of this.roots) syncPath(root);
   }
 
-  /** After a failure: no server may start from what is there. Never throws. */
+  /**
+   * After a failure: no server may start from what this restore has put there. Never throws, and
+   * touches nothing of others.
+   */
   async abandon(): Promise<void> {
-    await Deno.remove(memberPath(CONTROL_FILE, this.folders)).catch(() => {});
-    await this.#give(this.roots).catch(() => {});
+    if (this.#controlFile) await Deno.remove(this.#controlFile).catch(() => {});
+    await this.#give(this.#taken).catch(() => {});
   }
 
-  async #make(root: string): Promise<void> {
-    const isDestination = root === this.folders.destination;
-    await Deno.mkdir(root, { mode: FOLDER_MODE, recursive: !isDestination });
+  /** With the folders above it, but for the destination, whose parent must be there. */
+  async #make(path: string): Promise<void> {
+    const above = dirname(path);
+    const isDestination = path === this.folders.destination;
+    if (!isDestination && !await Deno.stat(above).catch(unlessMissing)) await this.#make(above);
+    await Deno.mkdir(path, { mode: FOLDER_MODE });
+    this.#taken.push(path);
   }
 
   async #give(paths: readonly string[]): Promise<void> {

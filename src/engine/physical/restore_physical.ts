@@ -34,6 +34,10 @@ export async function restorePhysical(
   await checkObjects(parts, run);
   const owner = await restoreOwner(plan.destination, { uid: Deno.uid() });
   const target = new DestinationFolders(plan.destination, { ...plan, owner });
+  await target.prepare().catch(async (error) => {
+    await target.abandon();
+    throw error;
+  });
   const files = await restoreInto(target, parts, run).catch(async (error) => {
     await target.abandon();
     parts.progress.note(leftovers(target.roots));
@@ -85,7 +89,6 @@ async function restoreInto(
 ): Promise<number> {
   const { backup, options } = run;
   const folder = parts.repository.folder(backup);
-  await target.prepare();
   parts.progress.begin("restoring", backup.rawBytes);
   const unpacked = await unpackChunks(parts, {
     folder,

@@ -438,30 +438,48 @@ test("restorePhysical() gives root's files to the owner of the destination, fold
   if (Deno.uid() !== 0) return console.error("NOTE: not root: ownership is not tested");
   await Deno.chmod(folder, 0o755);
   const archives = [
-    tablespace(16384, `${folder}/ts`, [{ name: "PG_15_202209061/5/1", content: "x" }]),
+    tablespace(16384, `${folder}/deep/er/ts`, [{ name: "PG_15_202209061/5/1", content: "x" }]),
   ];
   const data = { members: [...CORE_MEMBERS, ...FILES, CONTROL_MEMBER] };
   const backup = await takeBackup(rig, new FakeSource({ archives: [data, ...archives] }));
   await Deno.mkdir(`${folder}/new`);
   await Deno.chown(`${folder}/new`, 4321, 8765);
   await restoreBackup(rig, backup, { destination: `${folder}/new` });
-  for (const root of [`${folder}/new`, `${folder}/ts`]) {
+  for (const root of [`${folder}/new`, `${folder}/deep/er/ts`]) {
     for (const path of ["", ...(await fileTree(root)).keys()]) {
       const { uid, gid, isSymlink } = await Deno.lstat(`${root}/${path}`);
       if (!isSymlink) assert.deepEqual([uid, gid], [4321, 8765], `${root}/${path}`);
     }
   }
+  assert.equal((await Deno.stat(`${folder}/deep`)).uid, 4321);
   await Deno.mkdir(`${folder}/again`);
   await Deno.chown(`${folder}/again`, 4321, 8765);
   const gone = () => Promise.reject(new StorageError("the network is gone"));
   await assert.rejects(
     restoreBackup({ ...rig, store: overriding(rig.store, { get: gone }) }, backup, {
       destination: `${folder}/again`,
-      tablespaceMap: new Map([[`${folder}/ts`, `${folder}/ts-again`]]),
+      tablespaceMap: new Map([[`${folder}/deep/er/ts`, `${folder}/ts-again`]]),
     }),
     (error) => error instanceof StorageError && /again holds|hold an unf/.test(error.message),
   );
   assert.equal((await Deno.stat(`${folder}/again`)).uid, 4321);
+});
+
+test("restorePhysical() leaves a cluster alone that appears in the destination meanwhile", async ({ folder, ...rig }) => {
+  const backup = await takeBackup(rig, source());
+  const control = `${folder}/new/global/pg_control`;
+  const store = overriding(rig.store, {
+    head: async (key) => {
+      await Deno.mkdir(`${folder}/new/global`, { recursive: true });
+      await Deno.writeTextFile(control, "somebody else's");
+      return await rig.store.head(key);
+    },
+  });
+  await assert.rejects(
+    restoreBackup({ ...rig, store }, backup, { destination: `${folder}/new` }),
+    (error) => error instanceof DestinationError && /is not empty/.test(error.message),
+  );
+  assert.equal(await Deno.readTextFile(control), "somebody else's");
 });
 
 test("restorePhysical() refuses tablespaces that lie in use, twice or within each other", async ({ folder, ...rig }) => {
