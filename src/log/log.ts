@@ -26,9 +26,7 @@ export type LogEvent =
   | "restore.note"
   | "restore.finished"
   | "restore.failed"
-  | "catalog.committed"
   | "catalog.not_recorded"
-  | "catalog.unreadable_backup"
   | "storage.request_retried"
   | "log.file_failed"
   | "process.interrupted";
