@@ -43,6 +43,12 @@ export function majorOf(binDir: string): number {
   return Number(match[1]);
 }
 
+/** Whether the server was built with TLS; some builds that are made for tests are not. */
+export function speaksTls(binDir: string): boolean {
+  const program = new TextDecoder("latin1").decode(Deno.readFileSync(`${binDir}/postgres`));
+  return !program.includes("SSL is not supported by this build");
+}
+
 function parseMajor(entry: string): ClusterMajor {
   const match = /^(\d+)w?=(\/.+)$/.exec(entry);
   if (!match) throw new Error(`BACKUPCTL_TEST_PG_BINS: "${entry}" is not MAJOR=/folder`);

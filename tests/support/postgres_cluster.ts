@@ -17,7 +17,7 @@ import { defaultMajor, installationOf, majorOf } from "./postgres_binaries.ts";
 import { PostgresProcess, runAsServer } from "./postgres_process.ts";
 import { giveToServer, makeServerFolder } from "./server_user.ts";
 
-export { type ClusterMajor, clusterMajors, defaultMajor } from "./postgres_binaries.ts";
+export { type ClusterMajor, clusterMajors, defaultMajor, speaksTls } from "./postgres_binaries.ts";
 export { giveToServer, makeServerFolder, serverUser } from "./server_user.ts";
 
 /** How a cluster is made. */
@@ -36,8 +36,8 @@ export interface ClusterOptions {
   readonly auth?: "trust" | "scram-sha-256" | "md5" | "password";
   /** Lines of pg_hba.conf that stand before the usual ones. */
   readonly hba?: readonly string[];
-  /** Offers TLS with certificates of its own. @default {false} */
-  readonly tls?: boolean;
+  /** Offers TLS with certificates of its own; for other names than localhost's when given. @default {false} */
+  readonly tls?: boolean | { readonly names: string };
   /** Names of tablespaces to create. */
   readonly tablespaces?: readonly string[];
   /** Archive: true copies into `archiveDir`; a text is the archive_command. */
@@ -242,7 +242,7 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   const dataDir = `${folder}/data`;
   const { auth = "trust", env = {}, tablespaces = [] } = options;
   const password = auth === "trust" ? undefined : PASSWORD;
-  const certificates = options.tls ? await makeCertificates(folder) : undefined;
+  const certificates = await certificatesFor(options.tls, folder);
   const layout = { folder, dataDir, binDir, major, password, certificates, settings: {}, env };
   const cluster = new Cluster(layout);
   try {
@@ -258,6 +258,11 @@ export async function startCluster(options: ClusterOptions = {}): Promise<Cluste
   }
 }
 
+async function certificatesFor(tls: ClusterOptions["tls"], folder: string) {
+  if (!tls) return undefined;
+  return await (tls === true ? makeCertificates(folder) : makeCertificates(folder, tls.names));
+}
+
 function installation({ binDir, major }: ClusterOptions): { binDir: string; major: number } {
   if (binDir) return { binDir, major: majorOf(binDir) };
   return major === undefined ? defaultMajor() : installationOf(major);
@@ -270,12 +275,12 @@ async function initdb(
   const passwordFile = `${folder}/password`;
   if (password !== undefined) await Deno.writeTextFile(passwordFile, `${password}\n`);
   await giveToServer(folder);
-  const checksumFlag = major >= 18 ? "--no-data-checksums" : undefined;
+  const without = major >= 18 ? ["--no-data-checksums"] : [];
   const args = [
     ...["-D", dataDir, "-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync", "-A", auth],
     ...(password === undefined ? [] : [`--pwfile=${passwordFile}`]),
     ...(walSegmentMb === undefined ? [] : [`--wal-segsize=${walSegmentMb}`]),
-    ...(checksums ? ["--data-checksums"] : checksumFlag ? [checksumFlag] : []),
+    ...(checksums ? ["--data-checksums"] : without),
   ];
   await runAsServer(`${binDir}/initdb`, args, { cwd: folder, env });
 }
