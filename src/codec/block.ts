@@ -13,7 +13,7 @@ import * as zlib from "node:zlib";
 import type { Bytes } from "../domain/bytes.ts";
 import { MiB } from "../domain/bytes.ts";
 import { IntegrityError } from "../domain/errors.ts";
-import type { CodecSpec } from "./codec.ts";
+import type { CodecSpec } from "./codec_port.ts";
 
 /** No block holds more raw bytes than this. */
 export const BLOCK_BYTES = MiB;

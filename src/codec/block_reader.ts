@@ -2,7 +2,7 @@ import type { Bytes } from "../domain/bytes.ts";
 import { IntegrityError } from "../domain/errors.ts";
 import type { BlockHeader } from "./block.ts";
 import { blockHeaderBytes, readBlockHeader } from "./block.ts";
-import type { CodecSpec } from "./codec.ts";
+import type { CodecSpec } from "./codec_port.ts";
 
 /** A whole block as it is stored. */
 export interface StoredBlock {

@@ -3,7 +3,7 @@ import type { Bytes } from "../domain/bytes.ts";
 import { IntegrityError } from "../domain/errors.ts";
 import { BLOCK_BYTES } from "./block.ts";
 import { BlockReader } from "./block_reader.ts";
-import type { CodecSpec, StoredForm } from "./codec.ts";
+import type { CodecSpec, StoredForm } from "./codec_port.ts";
 import { StoredFormCheck } from "./stored_form_check.ts";
 
 /** One block of a stream, raw or stored. */

@@ -1,5 +1,5 @@
 import type { Bytes } from "../domain/bytes.ts";
-import type { CodecSpec } from "./codec.ts";
+import type { CodecSpec } from "./codec_port.ts";
 
 /** One block's work. Its buffer is transferred. */
 export type CodecJob =

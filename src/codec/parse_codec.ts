@@ -1,5 +1,5 @@
 import { ConfigError } from "../domain/errors.ts";
-import type { CodecSpec } from "./codec.ts";
+import type { CodecSpec } from "./codec_port.ts";
 
 const RANGES = {
   gzip: { highest: 9, standard: 6 },

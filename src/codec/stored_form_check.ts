@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { Bytes } from "../domain/bytes.ts";
 import { IntegrityError } from "../domain/errors.ts";
 import type { StoredBlock } from "./block_reader.ts";
-import type { StoredForm } from "./codec.ts";
+import type { StoredForm } from "./codec_port.ts";
 
 /** Counts and hashes an object while it is read, and compares it with what the manifest says. */
 export class StoredFormCheck {

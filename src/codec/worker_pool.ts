@@ -3,7 +3,7 @@ import { RunFailedError } from "../domain/errors.ts";
 import { decodeBlock, encodeBlock } from "./block.ts";
 import type { StreamBlock } from "./block_streams.ts";
 import { cutBlocks, passBlocks, splitBlocks } from "./block_streams.ts";
-import type { Codec, CodecPool, CodecSpec, StoredForm } from "./codec.ts";
+import type { Codec, CodecPool, CodecSpec, StoredForm } from "./codec_port.ts";
 import type { CodecJob } from "./codec_job.ts";
 import { CodecThread } from "./codec_thread.ts";
 import { orderedMap } from "./ordered_map.ts";

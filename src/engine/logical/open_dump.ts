@@ -1,7 +1,7 @@
 import type { BackupManifest, ManifestObject } from "../../catalog/catalog.ts";
 import type { Bytes } from "../../domain/bytes.ts";
 import type { RestoreParts } from "../parts.ts";
-import { namingObject } from "../physical/naming_object.ts";
+import { namingObject } from "../naming_object.ts";
 
 /** An object of the backup that is being restored. */
 export interface DumpSource {

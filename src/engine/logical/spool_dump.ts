@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { type Bytes, MiB } from "../../domain/bytes.ts";
 import { DestinationError } from "../../domain/errors.ts";
-import { freeSpace } from "../physical/free_space.ts";
+import { freeSpace } from "../destination/free_space.ts";
 import { ArchiveCheck, type ArchiveFacts } from "./archive_check.ts";
 
 /** In an entry of the table of contents: the data's offset is known. pg_backup_custom.c. */

@@ -1,22 +1,13 @@
 import * as fs from "node:fs";
 import type { Bytes } from "../../domain/bytes.ts";
-import { DestinationError, IntegrityError } from "../../domain/errors.ts";
+import { IntegrityError } from "../../domain/errors.ts";
+import { cannotWrite } from "../destination/cannot_write.ts";
+import type { FileOwner } from "./file_owner.ts";
 import { memberPath, type RestoreFolders } from "./member_path.ts";
-import { REQUIRED_FILES } from "./required_files.ts";
+import { CONTROL_FILE, PENDING_CONTROL_FILE, REQUIRED_FILES } from "./required_files.ts";
 import type { TarMember } from "./tar_member.ts";
 import type { TarHandler } from "./tar_reader.ts";
 import type { UnpackedChunk } from "./unpack_messages.ts";
-
-/** The user that restored files belong to. */
-export interface FileOwner {
-  readonly uid: number;
-  readonly gid: number;
-}
-
-/** The name under which pg_control waits until all else is safe on disk: no server starts without. */
-export const PENDING_CONTROL_FILE = "global/pg_control.restoring";
-/** What PostgreSQL looks for. */
-export const CONTROL_FILE = "global/pg_control";
 
 const REQUIRED: ReadonlySet<string> = new Set(REQUIRED_FILES);
 const FILE_MODE = 0o600;
@@ -132,10 +123,4 @@ function attempt<T>(path: string, act: () => T): T {
 
 function errorCode(error: unknown): unknown {
   return error instanceof Error && "code" in error ? error.code : undefined;
-}
-
-/** A failed system call on the destination, as people should read it. */
-export function cannotWrite(path: string, error: unknown): DestinationError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new DestinationError(`cannot write ${path}: ${reason}`, undefined, { cause: error });
 }

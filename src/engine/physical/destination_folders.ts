@@ -1,9 +1,10 @@
 import { dirname } from "node:path";
-import type { FileOwner } from "./chunk_unpacker.ts";
-import { cannotWrite, CONTROL_FILE, PENDING_CONTROL_FILE } from "./chunk_unpacker.ts";
-import { inspectFolder } from "./inspect_folder.ts";
+import type { FileOwner } from "./file_owner.ts";
+import { cannotWrite } from "../destination/cannot_write.ts";
+import { CONTROL_FILE, PENDING_CONTROL_FILE } from "./required_files.ts";
+import { inspectFolder } from "../destination/inspect_folder.ts";
 import { memberPath, type RestoreFolders } from "./member_path.ts";
-import { syncFolders, syncPath } from "./sync_folders.ts";
+import { syncFolders, syncPath } from "../destination/sync_folders.ts";
 import type { TablespaceTarget } from "./tablespace_targets.ts";
 
 const FOLDER_MODE = 0o700;

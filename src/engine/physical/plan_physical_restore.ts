@@ -3,8 +3,8 @@ import type { BackupManifest } from "../../catalog/catalog.ts";
 import { formatBytes } from "../../domain/bytes.ts";
 import { DestinationError, UsageError } from "../../domain/errors.ts";
 import type { RestoreOptions, RestoreParts, RestorePlan } from "../parts.ts";
-import { freeSpace, totalFreeSpace } from "./free_space.ts";
-import { inspectFolder } from "./inspect_folder.ts";
+import { freeSpace, totalFreeSpace } from "../destination/free_space.ts";
+import { inspectFolder } from "../destination/inspect_folder.ts";
 import { restoreOwner } from "./restore_owner.ts";
 import { type TablespaceTarget, tablespaceTargets } from "./tablespace_targets.ts";
 

@@ -1,6 +1,6 @@
 import { DestinationError } from "../../domain/errors.ts";
-import type { FileOwner } from "./chunk_unpacker.ts";
-import { inspectFolder } from "./inspect_folder.ts";
+import type { FileOwner } from "./file_owner.ts";
+import { inspectFolder } from "../destination/inspect_folder.ts";
 
 const REMEDY = "run the restore as the user that will run PostgreSQL, or make the empty " +
   "destination folder first and give it to that user";

@@ -5,11 +5,11 @@ import { DestinationError, IntegrityError } from "../../domain/errors.ts";
 import { mapLimited } from "../../domain/map_limited.ts";
 import type { RestoreParts, RestorePlan, RestoreReport } from "../parts.ts";
 import { DestinationFolders } from "./destination_folders.ts";
-import { namingObject, OTHER_BACKUP_HINT } from "./naming_object.ts";
+import { namingObject, OTHER_BACKUP_HINT } from "../naming_object.ts";
 import { planPhysicalRestore, type RestoreRun } from "./plan_physical_restore.ts";
 import { REQUIRED_FILES } from "./required_files.ts";
 import { restoreOwner } from "./restore_owner.ts";
-import { writeNewFile } from "./sync_folders.ts";
+import { writeNewFile } from "../destination/sync_folders.ts";
 import { unpackChunks } from "./unpack_chunks.ts";
 import { leftovers, withLeftovers } from "./with_leftovers.ts";
 

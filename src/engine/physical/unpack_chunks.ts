@@ -1,7 +1,7 @@
 import type { ManifestObject } from "../../catalog/catalog.ts";
 import { mapLimited } from "../../domain/map_limited.ts";
 import type { RestoreParts } from "../parts.ts";
-import { namingObject } from "./naming_object.ts";
+import { namingObject } from "../naming_object.ts";
 import type { UnpackedChunk, UnpackSetup } from "./unpack_messages.ts";
 import { UnpackThread } from "./unpack_thread.ts";
 

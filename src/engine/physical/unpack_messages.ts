@@ -1,7 +1,7 @@
 /** What the main thread and an unpacking thread say to each other. */
 import type { CodecSpec, StoredForm } from "../../codec/codec.ts";
 import type { Bytes } from "../../domain/bytes.ts";
-import type { FileOwner } from "./chunk_unpacker.ts";
+import type { FileOwner } from "./file_owner.ts";
 import type { RestoreFolders } from "./member_path.ts";
 
 /** Where a thread writes; said once. */

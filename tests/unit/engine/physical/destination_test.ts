@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { DestinationError } from "../../../../src/domain/errors.ts";
-import { totalFreeSpace } from "../../../../src/engine/physical/free_space.ts";
+import { totalFreeSpace } from "../../../../src/engine/destination/free_space.ts";
 import { restoreOwner } from "../../../../src/engine/physical/restore_owner.ts";
-import { syncFolders } from "../../../../src/engine/physical/sync_folders.ts";
+import { syncFolders } from "../../../../src/engine/destination/sync_folders.ts";
 
 const isRoot = Deno.uid() === 0;
 

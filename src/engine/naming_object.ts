@@ -1,4 +1,4 @@
-import { IntegrityError, ObjectMissingError } from "../../domain/errors.ts";
+import { IntegrityError, ObjectMissingError } from "../domain/errors.ts";
 
 /** What to do about an object that cannot be used. */
 export const OTHER_BACKUP_HINT = "another backup may be whole: backupctl status lists them";

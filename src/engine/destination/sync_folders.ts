@@ -1,5 +1,5 @@
 import type { Bytes } from "../../domain/bytes.ts";
-import { cannotWrite } from "./chunk_unpacker.ts";
+import { cannotWrite } from "./cannot_write.ts";
 
 /**
  * Makes everything below `folders` durable: one sync of each file system, which coreutils' `sync

@@ -1,0 +1,5 @@
+/** The user that restored files belong to. */
+export interface FileOwner {
+  readonly uid: number;
+  readonly gid: number;
+}
