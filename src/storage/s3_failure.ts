@@ -103,7 +103,7 @@ class Facts {
 
   get message(): string {
     const message = this.text("message") ?? "";
-    if (message !== "" && message !== "UnknownError") return message.trim();
+    if (message !== "" && message !== "UnknownError") return message.trim().replace(/\.$/, "");
     return this.status === undefined ? String(this.#error) : `HTTP status ${this.status}`;
   }
 

@@ -43,6 +43,10 @@ export type FaultAction =
   | { readonly kind: "hang" }
   /** The whole Content-Length is announced, so many bytes are sent. */
   | { readonly kind: "truncate"; readonly bytes: number }
+  /** So many bytes are sent, then nothing more, until the server is closed. */
+  | { readonly kind: "stall"; readonly bytes: number }
+  /** The whole object instead of the part that was asked for. */
+  | { readonly kind: "ignore range" }
   | { readonly kind: "close after headers" }
   | { readonly kind: "flip byte"; readonly at: number }
   /** A listing without the newest objects. */

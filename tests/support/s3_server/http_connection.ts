@@ -20,6 +20,8 @@ export interface HttpAnswer {
   readonly body: Bytes;
   /** Send no more than this of the body, then close. */
   readonly cutAfter?: number;
+  /** Wait for this before the connection is closed after a cut. */
+  readonly closeAfter?: Promise<unknown>;
   /** Bytes a second. */
   readonly drip?: number;
   /** Wait for this before sending anything. */
@@ -117,7 +119,9 @@ async function send(
     await writeAll(connection, start);
     await writeSlowly(connection, body, answer.drip);
   }
-  return body.length === answer.body.length;
+  if (body.length === answer.body.length) return true;
+  await answer.closeAfter;
+  return false;
 }
 
 async function sendChunked(

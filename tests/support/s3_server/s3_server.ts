@@ -208,13 +208,14 @@ export class S3Server {
           delay: this.#closed.promise,
         };
       case "twice":
-        await this.#perform(request, 0);
+        await this.#perform(request, undefined);
     }
-    const hide = fault?.kind === "stale list" ? fault.hide : 0;
-    return spoil(await this.#perform(request, hide), fault);
+    const answer = await this.#perform(request, fault);
+    if (fault?.kind !== "stall") return spoil(answer, fault);
+    return { ...answer, cutAfter: fault.bytes, closeAfter: this.#closed.promise };
   }
 
-  async #perform(request: S3Request, hide: number): Promise<HttpAnswer> {
+  async #perform(request: S3Request, fault: FaultAction | undefined): Promise<HttpAnswer> {
     try {
       const now = new Date(Date.now() + this.options.clockSkew);
       checkSignature(request, { ...this.options, now });
@@ -224,6 +225,8 @@ export class S3Server {
         throw new S3Fault(404, "NoSuchBucket", "The specified bucket does not exist");
       }
       await Promise.resolve();
+      if (fault?.kind === "ignore range") request.headers.delete("range");
+      const hide = fault?.kind === "stale list" ? fault.hide : 0;
       return route(bucket, request, this.options, hide);
     } catch (error) {
       if (error instanceof S3Fault) return faultAnswer(error);
