@@ -5,6 +5,7 @@ import {
   RunFailedError,
   VersionError,
 } from "../../domain/errors.ts";
+import { pause } from "../../domain/pause.ts";
 import type { ClientPrograms, Program, RunOptions } from "../../postgres/postgres.ts";
 import { ProgramError } from "../../postgres/postgres.ts";
 import type { PostmasterFile } from "./postmaster_state.ts";
@@ -275,18 +276,4 @@ function tooSmall(log: string, logFile: string): PostgresError {
     `the restored server stands still: ${lines.slice(-2).map((line) => line.trim()).join("; ")}`,
     remedyOf(log) ?? `its log is ${logFile}`,
   );
-}
-
-async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
-  signal?.throwIfAborted();
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const abort = () => reject(signal!.reason);
-  const timer = setTimeout(resolve, milliseconds);
-  signal?.addEventListener("abort", abort, { once: true });
-  try {
-    await promise;
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", abort);
-  }
 }

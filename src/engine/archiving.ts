@@ -1,0 +1,108 @@
+/**
+ * Whether a server archives its WAL with backupctl into this repository, asked of the server and
+ * of the store: what one of them says alone is not enough.
+ *
+ * @module
+ */
+import { parseWalName } from "../domain/wal.ts";
+import { walKey, type WalPlace } from "../domain/wal_key.ts";
+import type { PostgresServer } from "../postgres/postgres.ts";
+import type { ObjectStore, ReadOptions } from "../storage/storage.ts";
+
+/** How a server archives. */
+export interface Archiving {
+  /** `off`, `on` or `always`; undefined when the role may not see it. */
+  readonly mode: string | undefined;
+  /** What it runs for each file. */
+  readonly command: string | undefined;
+  /** Whether the command is one of backupctl's. */
+  readonly byBackupctl: boolean;
+  /** From pg_stat_archiver. */
+  readonly lastArchived: string | undefined;
+  readonly lastFailed: string | undefined;
+  readonly lastFailedAt: Date | undefined;
+  readonly lastArchivedAt: Date | undefined;
+  /** Since the statistics were reset. */
+  readonly failedCount: number;
+}
+
+/** A program called backupctl, and behind it one of its commands that archive. */
+const OWN_COMMAND =
+  /(?:^|[\s/'"])backupctl(?:\.sh)?['"]?\s(?:.*\s)?(?:wal-push|archive-push|backup\s+incremental)\b/;
+const STATISTICS = "select last_archived_wal, last_archived_time, last_failed_wal, " +
+  "last_failed_time, failed_count::text from pg_catalog.pg_stat_archiver";
+
+/** Asks the server. @throws {PostgresError} */
+export async function readArchiving(server: PostgresServer): Promise<Archiving> {
+  const settings = await server.settings(["archive_mode", "archive_command"]);
+  const command = settings.get("archive_command");
+  const [row = {}] = await server.query(STATISTICS);
+  return {
+    mode: settings.get("archive_mode"),
+    command,
+    byBackupctl: command !== undefined && isOwnCommand(command),
+    lastArchived: text(row["last_archived_wal"]),
+    lastArchivedAt: time(row["last_archived_time"]),
+    lastFailed: text(row["last_failed_wal"]),
+    lastFailedAt: time(row["last_failed_time"]),
+    failedCount: Number(row["failed_count"] ?? 0),
+  };
+}
+
+/** Whether an archive_command calls backupctl. */
+export function isOwnCommand(command: string): boolean {
+  return OWN_COMMAND.test(command);
+}
+
+/**
+ * Why the WAL of this server cannot be counted on to arrive in this repository, in words that end
+ * "point-in-time recovery would need …"; undefined when it can. The store decides: whatever the
+ * command is called, the newest segment that the server gave away is here or is not.
+ */
+export async function whyNotArchived(
+  store: ObjectStore,
+  { mode, byBackupctl, lastArchived }: Archiving,
+  { place, ...reading }: ReadOptions & { readonly place: WalPlace },
+): Promise<string | undefined> {
+  const otherCommand = "archive_command = 'backupctl wal-push %p'";
+  if (mode !== "on" && mode !== "always") {
+    return `archive_mode = on (it is ${mode ?? "hidden from this role"}) and ${otherCommand}`;
+  }
+  const name = lastArchived === undefined ? undefined : parseWalName(lastArchived);
+  if (name && await store.head(walKey(place, name), reading)) return undefined;
+  if (!byBackupctl) return otherCommand;
+  if (!name) return "a first archived segment: select pg_switch_wal() makes one";
+  return `the archived WAL in this repository, where its newest, ${name.name}, is missing`;
+}
+
+/** Whether a physical backup should wait until its WAL is in this repository. */
+export async function archivesHere(
+  store: ObjectStore,
+  archiving: Archiving,
+  options: ReadOptions & { readonly place: WalPlace },
+): Promise<boolean> {
+  const on = archiving.mode === "on" || archiving.mode === "always";
+  if (on && archiving.byBackupctl) return true;
+  return on && await whyNotArchived(store, archiving, options) === undefined;
+}
+
+/** For messages: what the archiver last did. */
+export function describeArchiver(archiving: Archiving): string {
+  const { lastArchived, lastFailed, failedCount, mode } = archiving;
+  if (mode === "off") return "archive_mode is off";
+  const last = lastArchived === undefined
+    ? "nothing was archived yet"
+    : `the last archived is ${lastArchived}`;
+  if (failedCount === 0 || lastFailed === undefined) return last;
+  return `${last}, ${failedCount} attempts failed, the last one with ${lastFailed}`;
+}
+
+function text(value: unknown): string | undefined {
+  return value === null || value === undefined ? undefined : String(value);
+}
+
+function time(value: unknown): Date | undefined {
+  if (value === null || value === undefined) return undefined;
+  const date = value instanceof Date ? value : new Date(String(value));
+  return Number.isNaN(date.getTime()) ? undefined : date;
+}
