@@ -51,7 +51,7 @@ export class LocalPrograms implements ClientPrograms {
     { connection, stdin = "null", env, user, cwd, signal }: RunOptions,
   ): RunningProgram {
     signal?.throwIfAborted();
-    const passwordFile = connection && writePassword(connection);
+    const passwordFile = connection && writePassword(connection, user);
     return ProgramProcess.start(program, {
       args: connection ? ["--no-password", ...args] : args,
       env: { ...this.#env, ...(connection && variables(connection, passwordFile)), ...env },
@@ -87,8 +87,11 @@ function tooOld(
   );
 }
 
-/** A file that only this user may read, to be removed when the program has ended. */
-function writePassword({ password, user }: ConnectionOptions): string | undefined {
+/** A file that only the program's user may read, to be removed when the program has ended. */
+function writePassword(
+  { password, user }: ConnectionOptions,
+  reader: RunOptions["user"],
+): string | undefined {
   if (password === undefined || password === "") return undefined;
   if (/[\r\n\0]/.test(password)) {
     throw new PostgresError(
@@ -100,6 +103,7 @@ function writePassword({ password, user }: ConnectionOptions): string | undefine
   try {
     Deno.chmodSync(path, 0o600);
     Deno.writeTextFileSync(path, passwordLine(password));
+    if (reader) Deno.chownSync(path, reader.uid, reader.gid);
     return path;
   } catch (error) {
     remove(path);

@@ -2,7 +2,6 @@ import type { Bytes } from "../domain/bytes.ts";
 import { PostgresError } from "../domain/errors.ts";
 import { type Program, ProgramError, type RunningProgram } from "./postgres.ts";
 
-/** Milliseconds between SIGTERM and SIGKILL. */
 const GRACE_MS = 5000;
 /** Characters of standard error that are kept, the last ones. */
 const MOST_STDERR = 64 * 1024;
@@ -17,6 +16,8 @@ export interface ProcessOptions {
   readonly stdin: "piped" | "null";
   readonly user?: { readonly uid: number; readonly gid: number };
   readonly cwd?: string;
+  /** Milliseconds between SIGTERM and SIGKILL. @default {5000} */
+  readonly graceMs?: number;
   /** Called once, when it has ended or could not start. */
   readonly cleanUp?: () => void;
   readonly signal?: AbortSignal;
@@ -29,14 +30,14 @@ export class ProgramProcess implements RunningProgram {
   readonly #program: Program;
   readonly #child: Deno.ChildProcess;
   readonly #finished: Promise<{ readonly stderr: string }>;
-  readonly #signal: AbortSignal | undefined;
+  readonly #graceMs: number;
   #stderr = "";
   #ended = false;
 
   private constructor(program: Program, child: Deno.ChildProcess, options: ProcessOptions) {
     this.#program = program;
     this.#child = child;
-    this.#signal = options.signal;
+    this.#graceMs = options.graceMs ?? GRACE_MS;
     this.stdout = child.stdout as ReadableStream<Bytes>;
     this.stdin = options.stdin === "piped"
       ? child.stdin as WritableStream<Bytes>
@@ -75,7 +76,7 @@ export class ProgramProcess implements RunningProgram {
 
   async kill(): Promise<void> {
     this.#send("SIGTERM");
-    const timer = setTimeout(() => this.#send("SIGKILL"), GRACE_MS);
+    const timer = setTimeout(() => this.#send("SIGKILL"), this.#graceMs);
     await this.#child.status;
     clearTimeout(timer);
   }
