@@ -108,6 +108,19 @@ export class VersionError extends BackupctlError {
   readonly exitCode = 13;
 }
 
+/** The archive holds a WAL file of this name with other content; nothing was overwritten. */
+export class ArchiveConflictError extends BackupctlError {
+  readonly code = "ARCHIVE_CONFLICT";
+  readonly exitCode = 15;
+  constructor(name: string, options?: ErrorCause) {
+    super(
+      `WAL file ${name} is already archived with other content; it was not overwritten`,
+      "does a restored copy, or another cluster, archive under the same cluster name?",
+      options,
+    );
+  }
+}
+
 /** SIGINT or SIGTERM ended the run; what was begun is undone. */
 export class InterruptedError extends BackupctlError {
   readonly code = "INTERRUPTED";

@@ -1,0 +1,128 @@
+/**
+ * The form in which WAL is stored: segments in blocks of 1 MiB, the small texts as they are, with
+ * the length and SHA-256 of the plain bytes in the metadata.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
+import {
+  BLOCK_BYTES,
+  BlockReader,
+  type CodecSpec,
+  decodeBlock,
+  encodeBlock,
+} from "../../codec/codec.ts";
+import type { Bytes } from "../../domain/bytes.ts";
+import { IntegrityError } from "../../domain/errors.ts";
+import type { WalName } from "../../domain/wal.ts";
+import { isCompressedWal } from "../../domain/wal_key.ts";
+import type { ObjectInfo } from "../../storage/storage.ts";
+
+/** Between so many blocks the connection gets a turn: its handshake runs meanwhile. */
+const BLOCKS_A_TURN = 2;
+
+/** What is known of a file's plain bytes. */
+export interface WalDigest {
+  readonly rawBytes: number;
+  /** Lower-case hexadecimal. */
+  readonly sha256: string;
+}
+
+/** A WAL file as it will be stored. */
+export interface EncodedWal extends WalDigest {
+  readonly stored: Bytes;
+}
+
+/** Compresses and hashes a file; the hash runs on another thread beside the compression. */
+export async function encodeWal(
+  name: WalName,
+  { bytes, codec }: { readonly bytes: Bytes; readonly codec: CodecSpec },
+): Promise<EncodedWal> {
+  const hash = crypto.subtle.digest("SHA-256", bytes);
+  hash.catch(() => {}); // awaited below; the compression may fail first
+  const stored = isCompressedWal(name) ? await encodeBlocks(bytes, codec) : bytes;
+  const sha256 = new Uint8Array(await hash).toHex();
+  return { stored, rawBytes: bytes.length, sha256 };
+}
+
+async function encodeBlocks(bytes: Bytes, codec: CodecSpec): Promise<Bytes> {
+  const blocks: Bytes[] = [];
+  let length = 0;
+  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
+    const block = await encodeBlock(codec, bytes.subarray(at, at + BLOCK_BYTES));
+    blocks.push(block);
+    length += block.length;
+    if (blocks.length % BLOCKS_A_TURN === 0) await setImmediate();
+  }
+  return joined(blocks, length);
+}
+
+/**
+ * Opens a stored object and compares it with what its metadata says.
+ *
+ * @throws {IntegrityError} when it is not what was stored.
+ */
+export function decodeWal(
+  name: WalName,
+  { stored, expected }: { readonly stored: Bytes; readonly expected: WalDigest | undefined },
+): Bytes {
+  const bytes = isCompressedWal(name) ? decodeBlocks(name, stored) : stored;
+  if (expected === undefined) return bytes;
+  if (bytes.length !== expected.rawBytes) {
+    throw new IntegrityError(
+      `archived WAL ${name.name} has ${bytes.length} bytes, ${expected.rawBytes} were stored`,
+    );
+  }
+  const sha256 = sha256Of(bytes);
+  if (sha256 === expected.sha256) return bytes;
+  throw new IntegrityError(
+    `archived WAL ${name.name} has SHA-256 ${sha256}, ${expected.sha256} was stored`,
+  );
+}
+
+function decodeBlocks({ name }: WalName, stored: Bytes): Bytes {
+  const reader = new BlockReader("zstd");
+  const blocks: Bytes[] = [];
+  let length = 0;
+  try {
+    for (const block of reader.push(stored)) {
+      blocks.push(decodeBlock("zstd", block.bytes));
+      length += block.rawBytes;
+    }
+    reader.end();
+  } catch (error) {
+    if (!(error instanceof IntegrityError)) throw error;
+    throw new IntegrityError(`archived WAL ${name}: ${error.message}`, error.hint, {
+      cause: error,
+    });
+  }
+  return joined(blocks, length);
+}
+
+/** The metadata to store. */
+export function walMetadata({ rawBytes, sha256 }: WalDigest): Readonly<Record<string, string>> {
+  return { "raw-bytes": String(rawBytes), sha256 };
+}
+
+/** What an object's metadata says; undefined where a copy by another tool has lost it. */
+export function digestOf({ metadata }: ObjectInfo): WalDigest | undefined {
+  const { sha256, "raw-bytes": length = "" } = metadata ?? {};
+  if (sha256 === undefined || !/^[0-9a-f]{64}$/.test(sha256)) return undefined;
+  return /^\d{1,12}$/.test(length) ? { rawBytes: Number(length), sha256 } : undefined;
+}
+
+/** SHA-256 in lower-case hexadecimal. */
+export function sha256Of(bytes: Bytes): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+function joined(parts: readonly Bytes[], length: number): Bytes {
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

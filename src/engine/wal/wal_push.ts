@@ -1,0 +1,162 @@
+import type { CodecSpec } from "../../codec/codec.ts";
+import type { Bytes } from "../../domain/bytes.ts";
+import { ArchiveConflictError, IntegrityError, ObjectExistsError } from "../../domain/errors.ts";
+import { walKey, type WalPlace } from "../../domain/wal_key.ts";
+import type { ObjectInfo, ObjectStore } from "../../storage/storage.ts";
+import type { WalFile } from "./wal_file.ts";
+import {
+  decodeWal,
+  digestOf,
+  type EncodedWal,
+  encodeWal,
+  sha256Of,
+  walMetadata,
+} from "./wal_object.ts";
+
+/** Longer than any stored segment of 1 GiB. */
+const MAX_STORED_BYTES = 1.01 * 2 ** 30;
+/** A key that is taken at one moment and free at the next is somebody removing objects. */
+const MAX_ATTEMPTS = 3;
+
+/** What pushing needs of the world. */
+export interface WalPushParts {
+  readonly store: ObjectStore;
+  readonly place: WalPlace;
+  /** zstd: the name of a stored segment says so. */
+  readonly codec: CodecSpec & { readonly algorithm: "zstd" };
+  /** False: the store takes "only if absent" for nothing, so it is asked before. */
+  readonly conditionalPut: boolean;
+}
+
+/** What became of one file. */
+export interface WalPushReport {
+  readonly name: string;
+  readonly key: string;
+  /** `already_archived`: the archive had it, with this very content. */
+  readonly outcome: "stored" | "already_archived";
+  readonly rawBytes: number;
+  readonly storedBytes: number;
+  /** Of the plain bytes. */
+  readonly sha256: string;
+}
+
+/** A file that is compressed and waits to be stored. */
+export interface EncodedWalFile {
+  readonly file: Omit<WalFile, "bytes">;
+  readonly encoded: EncodedWal;
+}
+
+/** Compresses a file. Its bytes may be used for something else when this returns. */
+export async function encodeWalFile(
+  { bytes, ...file }: WalFile,
+  codec: CodecSpec,
+): Promise<EncodedWalFile> {
+  return { file, encoded: await encodeWal(file.name, { bytes, codec }) };
+}
+
+/**
+ * Stores a file in the archive and has the store confirm it. Nothing is ever overwritten.
+ *
+ * @throws {ArchiveConflictError} when the archive holds other content under its name.
+ * @throws {StorageError} when the store cannot be reached or refuses: nothing is acknowledged.
+ * @throws {IntegrityError} when the store acknowledged what it then does not have.
+ */
+export async function pushEncodedWal(
+  parts: WalPushParts,
+  { file, encoded }: EncodedWalFile,
+  signal?: AbortSignal,
+): Promise<WalPushReport> {
+  const key = walKey(parts.place, file.name);
+  const report = {
+    ...{ name: file.name.name, key, rawBytes: encoded.rawBytes, sha256: encoded.sha256 },
+    storedBytes: encoded.stored.length,
+  };
+  const push: Push = { ...parts, key, file, encoded, signal };
+  for (let attempt = 1;; attempt++) {
+    const stored = await putIfAbsent(push);
+    const held = await parts.store.head(key, signal ? { signal } : {});
+    if (held) {
+      await compare(push, held, stored);
+      return { ...report, outcome: stored ? "stored" : "already_archived" };
+    }
+    if (attempt === MAX_ATTEMPTS) throw vanished(push, stored);
+  }
+}
+
+/** Encodes and stores one file. */
+export async function pushWal(
+  parts: WalPushParts,
+  file: WalFile,
+  signal?: AbortSignal,
+): Promise<WalPushReport> {
+  return await pushEncodedWal(parts, await encodeWalFile(file, parts.codec), signal);
+}
+
+interface Push extends WalPushParts {
+  readonly key: string;
+  readonly file: EncodedWalFile["file"];
+  readonly encoded: EncodedWal;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Whether it was stored; false: the key was taken. */
+async function putIfAbsent(
+  { store, key, encoded, conditionalPut, signal }: Push,
+): Promise<boolean> {
+  const reading = signal ? { signal } : {};
+  if (!conditionalPut && await store.head(key, reading)) return false;
+  try {
+    const metadata = walMetadata(encoded);
+    await store.put(key, encoded.stored, { ifAbsent: conditionalPut, metadata, ...reading });
+    return true;
+  } catch (error) {
+    if (error instanceof ObjectExistsError) return false;
+    throw error;
+  }
+}
+
+/** Plain hashes decide: level and version of the compression may differ for the same WAL. */
+async function compare(push: Push, held: ObjectInfo, stored: boolean): Promise<void> {
+  const { file, encoded } = push;
+  const { sha256 } = digestOf(held) ?? await digestByReading(push);
+  if (sha256 !== encoded.sha256) throw new ArchiveConflictError(file.name.name);
+  if (!stored || held.size === encoded.stored.length) return;
+  throw new IntegrityError(
+    `the store keeps ${held.size} of the ${encoded.stored.length} bytes of ${push.key}`,
+    "it acknowledged them all: do not trust it with backups",
+  );
+}
+
+/** For objects whose metadata was lost on the way, such as by a copy to another bucket. */
+async function digestByReading({ store, key, file, signal }: Push): Promise<{ sha256: string }> {
+  const stored = await readStored(await store.get(key, signal ? { signal } : {}), key);
+  return { sha256: sha256Of(decodeWal(file.name, { stored, expected: undefined })) };
+}
+
+/** Reads a stored WAL object. @throws {IntegrityError} when it is longer than any can be. */
+export async function readStored(stream: ReadableStream<Bytes>, key: string): Promise<Bytes> {
+  const parts: Bytes[] = [];
+  let length = 0;
+  for await (const part of stream) {
+    length += part.length;
+    if (length > MAX_STORED_BYTES) throw new IntegrityError(`${key} is too long for a WAL file`);
+    parts.push(part);
+  }
+  if (parts.length === 1) return parts[0]!;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+function vanished({ key }: Push, stored: boolean): IntegrityError {
+  return new IntegrityError(
+    stored
+      ? `the store acknowledged ${key} and does not have it`
+      : `${key} is taken at one moment and absent at the next`,
+    "does a lifecycle rule or another program remove objects there?",
+  );
+}
