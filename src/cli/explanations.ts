@@ -7,7 +7,7 @@ export interface Explanation {
   readonly remedy: string;
 }
 
-/** Every code that an error of this version carries; docs/cli.md has the same table. */
+/** Every code that an error carries; docs/cli.md has the same table. */
 export const EXPLANATIONS: readonly Explanation[] = [
   {
     code: "RUN_FAILED",
@@ -92,6 +92,12 @@ export const EXPLANATIONS: readonly Explanation[] = [
     status: 13,
     meaning: "The PostgreSQL version, or a client program's, cannot do what was asked.",
     remedy: "Install client programs of at least the server's major, or set postgres.bin.",
+  },
+  {
+    code: "ARCHIVE_CONFLICT",
+    status: 15,
+    meaning: "A WAL file of that name is archived with other content; nothing was overwritten.",
+    remedy: "Does a restored copy, or another cluster, archive under the same cluster name?",
   },
   {
     code: "BUG",

@@ -4,16 +4,15 @@ import { SAMPLE_CONFIG } from "../../../src/cli/sample_config.ts";
 import { PROJECT_ROOT } from "../../support/paths.ts";
 import { sourceFiles } from "../../support/source_files.ts";
 
-Deno.test("explain knows every code that an error class carries, and no other", async () => {
+Deno.test("explain knows every code that an error class carries", async () => {
   const files = await sourceFiles(PROJECT_ROOT, ["src"]);
   const codes = files.flatMap(({ text }) =>
     [...text.matchAll(/readonly code(?:: string)? = "([A-Z_]+)"/g)].map((match) => match[1]!)
   );
   assert.ok(codes.length >= 14);
-  assert.deepEqual(
-    EXPLANATIONS.map(({ code }) => code).toSorted(),
-    [...new Set([...codes, "BUG"])].toSorted(),
-  );
+  const known = new Set(EXPLANATIONS.map(({ code }) => code));
+  assert.deepEqual(codes.filter((code) => !known.has(code)), []);
+  assert.equal(known.size, EXPLANATIONS.length, "a code is explained twice");
 });
 
 Deno.test("explain gives the exit status that the class carries", async () => {
