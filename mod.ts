@@ -42,18 +42,35 @@ export { formatLsn, type Lsn, parseLsn } from "./src/domain/lsn.ts";
 export * from "./src/engine/engine.ts";
 
 export type * from "./src/storage/storage.ts";
-export { DirectoryStore } from "./src/storage/directory.ts";
+export type { ByteRange } from "./src/storage/byte_range.ts";
+export type { Body } from "./src/storage/body.ts";
+export { type DirectoryOptions, DirectoryStore } from "./src/storage/directory.ts";
 export { MemoryStore } from "./src/storage/memory.ts";
 
 export type * from "./src/postgres/postgres.ts";
-export { resolveConnection } from "./src/postgres/connection.ts";
+export {
+  type Environment,
+  type ExplicitConnection,
+  resolveConnection,
+  type Surroundings,
+} from "./src/postgres/connection.ts";
 export { LocalPrograms } from "./src/postgres/client_programs.ts";
-export { SqlServer } from "./src/postgres/sql_server.ts";
+export {
+  type Row as SqlRow,
+  SqlServer,
+  type Value as SqlValue,
+} from "./src/postgres/sql_server.ts";
 export { StreamSource } from "./src/postgres/replication/stream_base_backup.ts";
 
 export type * from "./src/catalog/catalog.ts";
-export { MetadataManager } from "./src/catalog/metadata_manager.ts";
-export { openRepository } from "./src/catalog/repository.ts";
+export type { IndexedBackup } from "./src/catalog/index_rows.ts";
+export type { RunOutcome, RunRecord } from "./src/catalog/run_record.ts";
+export {
+  type CatalogExport,
+  MetadataManager,
+  type MetadataOptions,
+} from "./src/catalog/metadata_manager.ts";
+export { openRepository, type RepositoryOptions } from "./src/catalog/repository.ts";
 
 export type { Codec, CodecPool, CodecSpec, StoredForm } from "./src/codec/codec.ts";
 export { formatCodec, parseCodec } from "./src/codec/codec.ts";

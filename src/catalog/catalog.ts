@@ -12,6 +12,7 @@ export type { BackupManifest, ManifestObject, ObjectRole } from "./manifest.ts";
 
 /** A backup that has begun: its name and the folder that its objects go into. */
 export interface BackupSlot {
+  /** See domain/backup_id.ts. */
   readonly id: string;
   /** Prefix of the keys of its objects, with a slash at its end. */
   readonly folder: string;
@@ -19,7 +20,9 @@ export interface BackupSlot {
 
 /** A manifest that stands in the repository but cannot be used. */
 export interface UnreadableBackup {
+  /** The key of its backup.json. */
   readonly key: string;
+  /** Why it cannot be used, for people. */
   readonly reason: string;
 }
 
@@ -27,6 +30,7 @@ export interface UnreadableBackup {
 export interface Repository {
   /** `s3://bucket/prefix/cluster`, for messages. */
   readonly location: string;
+  /** The name of the cluster in the store. */
   readonly cluster: string;
 
   /**
@@ -49,7 +53,7 @@ export interface Repository {
     },
   ): Promise<readonly BackupManifest[]>;
 
-  /** @throws {NothingMatchesError} with the nearest names. */
+  /** One committed backup. @throws {NothingMatchesError} with the nearest names. */
   backup(id: string, signal?: AbortSignal): Promise<BackupManifest>;
 
   /** A name that nobody has, with `-2`, `-3` when the second is taken. Writes nothing. */

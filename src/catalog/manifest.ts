@@ -16,10 +16,13 @@ export type ObjectRole = "chunk" | "backup_manifest" | "globals" | "dump";
 export interface ManifestObject {
   /** Relative to the backup's folder: `chunks/0001.tar.zst`. */
   readonly key: string;
+  /** What it holds. */
   readonly role: ObjectRole;
   /** The database of a dump. */
   readonly database?: string;
+  /** Bytes before compression. */
   readonly rawBytes: number;
+  /** Bytes as stored. */
   readonly storedBytes: number;
   /** Of the stored bytes, lower-case hexadecimal. */
   readonly sha256: string;
@@ -27,31 +30,51 @@ export interface ManifestObject {
 
 /** What backup.json says. LSNs as PostgreSQL writes them, times RFC 3339 UTC, sizes in bytes. */
 export interface BackupManifest {
+  /** Tells it from other JSON. */
   readonly format: "backupctl.backup";
+  /** At most {@link MANIFEST_VERSION}, or the reader refuses. */
   readonly version: number;
+  /** The name of the backup. */
   readonly id: string;
+  /** The name of the cluster in the store. */
   readonly cluster: string;
+  /** PostgreSQL's own identifier of the cluster, decimal. */
   readonly systemIdentifier: string;
   /** `server_version_num`. */
   readonly postgresVersion: number;
+  /** How it was taken. */
   readonly method: BackupMethod;
+  /** Whether it stands alone. */
   readonly kind: BackupKind;
+  /** What an increment is on top of. */
   readonly parentId: string | null;
+  /** For people. */
   readonly label: string | null;
+  /** Key and value, for people. */
   readonly annotations: Readonly<Record<string, string>>;
   /** Physical backups only, as are the next three. */
   readonly timeline: number | null;
+  /** Where recovery begins. */
   readonly startLsn: string | null;
+  /** Where the backup becomes consistent. */
   readonly stopLsn: string | null;
+  /** Length of a WAL segment. */
   readonly walSegmentBytes: number | null;
+  /** When it began. */
   readonly startedAt: string;
+  /** When it ended; backups are ordered by it. */
   readonly stoppedAt: string;
+  /** Those outside the data directory. */
   readonly tablespaces: readonly { readonly oid: number; readonly location: string }[];
+  /** Those of the cluster at that time, or those that were dumped. */
   readonly databases: readonly { readonly name: string; readonly sizeBytes: number | null }[];
+  /** Everything that a restore fetches. */
   readonly objects: readonly ManifestObject[];
   /** Raw bytes of all objects together. */
   readonly rawBytes: number;
+  /** Bytes as stored. */
   readonly storedBytes: number;
+  /** Stable, see {@link BackupctlError.code}. */
   readonly codec: { readonly algorithm: "gzip" | "zstd"; readonly level: number };
   /** `null`: not encrypted by backupctl. */
   readonly encryption: null;
@@ -59,5 +82,6 @@ export interface BackupManifest {
   readonly pageChecksums: boolean | null;
   /** The role that took it and the machine, for people. */
   readonly host: string | null;
+  /** What wrote it. */
   readonly tool: { readonly name: "backupctl"; readonly version: string };
 }

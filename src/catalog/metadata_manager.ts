@@ -10,8 +10,9 @@ import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
 
 /** Where the index is and how long it may take. */
 export interface MetadataOptions {
+  /** The name of the cluster. */
   readonly cluster: string;
-  /** @default {"backupctl"} */
+  /** Where its tables are. @default {"backupctl"} */
   readonly schema?: string;
   /** Milliseconds after which a call gives up. @default {5000} */
   readonly deadlineMs?: number;
@@ -19,9 +20,13 @@ export interface MetadataOptions {
 
 /** Everything that the index holds of a cluster. */
 export interface CatalogExport {
+  /** The form of this document. */
   readonly schema: "backupctl.catalog/1";
+  /** The name of the cluster. */
   readonly cluster: string;
+  /** By stop time, oldest first. */
   readonly backups: readonly IndexedBackup[];
+  /** The newest first. */
   readonly runs: readonly RunRecord[];
 }
 
@@ -39,6 +44,8 @@ export class MetadataManager {
   #ready = false;
 
   /**
+   * Contacts nobody yet.
+   *
    * @param server one that takes several statements at once, as SqlServer does.
    * @throws {RangeError} when the schema's name cannot be one.
    */

@@ -36,7 +36,7 @@ const DELETE_BATCH = 1000;
 export interface RepositoryOptions {
   /** Its name in the store: a label. */
   readonly cluster: string;
-  /** @default {systemClock} */
+  /** What time it is. @default {systemClock} */
   readonly clock?: Clock;
 }
 

@@ -7,9 +7,11 @@ export type RunOutcome = "succeeded" | "failed" | "interrupted";
 export interface RunRecord {
   /** A UUID: recording the same run twice is recording it once. */
   readonly runId: string;
+  /** The cluster that it was about. */
   readonly cluster: string;
   /** `backup full`, `restore`, `prune`, `verify` … */
   readonly operation: string;
+  /** How it ended. */
   readonly outcome: RunOutcome;
   /** RFC 3339 UTC. */
   readonly startedAt: string;
@@ -19,14 +21,19 @@ export interface RunRecord {
   readonly durationSeconds: number;
   /** The backup that it made or used. */
   readonly backupId: string | null;
+  /** Bytes before compression. */
   readonly rawBytes: number | null;
+  /** Bytes as stored. */
   readonly storedBytes: number | null;
+  /** Why it failed. */
   readonly error: {
     readonly code: string;
     readonly message: string;
     readonly hint: string | null;
   } | null;
+  /** The machine that it ran on. */
   readonly host: string | null;
+  /** The version of backupctl. */
   readonly toolVersion: string;
 }
 

@@ -2,13 +2,17 @@ import type { Bytes } from "../domain/bytes.ts";
 
 /** An algorithm with its level: gzip 1 to 9, zstd 1 to 19. */
 export interface CodecSpec {
+  /** The name of the method. */
   readonly algorithm: "gzip" | "zstd";
+  /** Higher is smaller and slower. */
   readonly level: number;
 }
 
 /** What a stored object must turn out to be. */
 export interface StoredForm {
+  /** Bytes as stored. */
   readonly storedBytes: number;
+  /** Bytes before compression. */
   readonly rawBytes: number;
   /** SHA-256 of the stored bytes, in lower-case hexadecimal. */
   readonly sha256: string;
@@ -16,6 +20,7 @@ export interface StoredForm {
 
 /** Both directions of one algorithm. */
 export interface Codec {
+  /** What it was made for. */
   readonly spec: CodecSpec;
   /** What the object's name ends with: `.zst` or `.gz`. */
   readonly extension: ".zst" | ".gz";
@@ -43,7 +48,10 @@ export interface Codec {
 
 /** Threads that compress. Started at the first block, ended by `close`. */
 export interface CodecPool {
+  /** How many threads. */
   readonly size: number;
+  /** Both directions of one algorithm on these threads. */
   codec(spec: CodecSpec): Codec;
+  /** Ends the threads; streams under way fail. */
   close(): void;
 }

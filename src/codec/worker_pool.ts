@@ -21,16 +21,22 @@ interface QueuedJob {
 
 /** Compresses and opens blocks on as many threads as the machine has cores, at most eight. */
 export class WorkerPool implements CodecPool {
+  /** How many threads. */
   readonly size: number;
   readonly #threads: CodecThread[] = [];
   readonly #queue: QueuedJob[] = [];
   #closed = false;
 
-  /** @param size how many threads. @default the number of cores, at most 8 */
+  /**
+   * Starts no thread yet.
+   *
+   * @param size how many threads. @default the number of cores, at most 8
+   */
   constructor(size: number = navigator.hardwareConcurrency) {
     this.size = Math.min(Math.max(1, Math.trunc(size)), MAX_THREADS);
   }
 
+  /** Both directions of one algorithm on these threads. */
   codec(spec: CodecSpec): Codec {
     return {
       spec,

@@ -7,6 +7,7 @@
 
 /** Options that every error takes: what lies beneath. */
 export interface ErrorCause {
+  /** What was thrown beneath. */
   readonly cause?: unknown;
 }
 
@@ -19,6 +20,7 @@ export abstract class BackupctlError extends Error {
   /** The likely cause or the remedy, in one line. */
   readonly hint: string | undefined;
 
+  /** The message names the value; the hint says what to do. */
   constructor(message: string, hint?: string, options?: ErrorCause) {
     super(message, options);
     this.name = new.target.name;
@@ -28,43 +30,57 @@ export abstract class BackupctlError extends Error {
 
 /** The run failed for a reason that has no status of its own; trying again may help. */
 export class RunFailedError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code: string = "RUN_FAILED";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode: number = 1;
 }
 
 /** The command line is wrong: a flag, a value or a combination. */
 export class UsageError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code = "USAGE";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 2;
 }
 
 /** Part of the work was done and part was not; the message says which. */
 export class PartialError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code = "PARTIAL";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 3;
 }
 
 /** The configuration, an environment variable or a secret file is wrong. */
 export class ConfigError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code = "CONFIG_INVALID";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 4;
 }
 
 /** PostgreSQL cannot be reached or refuses what was asked. */
 export class PostgresError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code: string = "POSTGRES_REFUSED";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 5;
 }
 
 /** The object store or folder cannot be reached or refuses what was asked. */
 export class StorageError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code: string = "STORAGE_REFUSED";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode: number = 6;
 }
 
 /** A conditional put found the key taken; nothing was written. */
 export class ObjectExistsError extends StorageError {
+  /** Stable, see {@link BackupctlError.code}. */
   override readonly code = "OBJECT_EXISTS";
+  /** Names the key. */
   constructor(readonly key: string, options?: ErrorCause) {
     super(`object ${key} already exists`, undefined, options);
   }
@@ -72,7 +88,9 @@ export class ObjectExistsError extends StorageError {
 
 /** The store itself answered that the key does not exist. */
 export class ObjectMissingError extends StorageError {
+  /** Stable, see {@link BackupctlError.code}. */
   override readonly code = "OBJECT_MISSING";
+  /** Names the key. */
   constructor(readonly key: string, options?: ErrorCause) {
     super(`object ${key} does not exist`, undefined, options);
   }
@@ -80,38 +98,51 @@ export class ObjectMissingError extends StorageError {
 
 /** No backup, or no point in time, matches what was asked for. */
 export class NothingMatchesError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code = "NOTHING_MATCHES";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 7;
 }
 
 /** Stored bytes are not what was written: checksum, length, truncation, a missing object. */
 export class IntegrityError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code = "INTEGRITY";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 8;
 }
 
 /** The destination of a restore is not empty, in use, too small or not writable. */
 export class DestinationError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code = "DESTINATION";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 9;
 }
 
 /** The repository is missing, belongs to somebody else or has a newer format. */
 export class RepositoryError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code = "REPOSITORY";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 10;
 }
 
 /** The PostgreSQL version, or a client program's, cannot do what was asked. */
 export class VersionError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code = "VERSION_NOT_SUPPORTED";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 13;
 }
 
 /** The archive holds a WAL file of this name with other content; nothing was overwritten. */
 export class ArchiveConflictError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code = "ARCHIVE_CONFLICT";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 15;
+  /** Names the WAL file. */
   constructor(name: string, options?: ErrorCause) {
     super(
       `WAL file ${name} is already archived with other content; it was not overwritten`,
@@ -123,8 +154,11 @@ export class ArchiveConflictError extends BackupctlError {
 
 /** SIGINT or SIGTERM ended the run; what was begun is undone. */
 export class InterruptedError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
   readonly code = "INTERRUPTED";
+  /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 130;
+  /** Names the signal. */
   constructor(signal: string) {
     super(`interrupted by ${signal}`, "nothing incomplete was kept; run the command again");
   }

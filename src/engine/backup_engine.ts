@@ -4,11 +4,13 @@ import type { ServerIdentity } from "../postgres/postgres.ts";
 import { takeLogicalBackup } from "./logical/take_logical_backup.ts";
 import type { BackupContent, BackupParts, FullBackupOptions } from "./parts.ts";
 import { takePhysicalBackup } from "./physical/take_physical_backup.ts";
+import { waitForBackupWal } from "./wait_for_backup_wal.ts";
 
 /** Takes backups: the objects first, the manifest last; without the manifest there is no backup. */
 export class BackupEngine {
   readonly #parts: BackupParts;
 
+  /** Contacts nobody yet. */
   constructor(parts: BackupParts) {
     this.#parts = parts;
   }
@@ -34,7 +36,9 @@ export class BackupEngine {
     try {
       const take = options.method === "physical" ? takePhysicalBackup : takeLogicalBackup;
       const content = await take(this.#parts, { slot, identity, options });
-      const manifest = this.#manifest(content, { slot, identity, options, startedAt });
+      const times = { startedAt, stoppedAt: clock.now() };
+      const manifest = this.#manifest(content, { slot, identity, options, ...times });
+      if (options.method === "physical") await waitForBackupWal(this.#parts, manifest, options);
       options.signal?.throwIfAborted();
       await repository.commit(manifest, options.signal);
       return manifest;
@@ -46,14 +50,15 @@ export class BackupEngine {
 
   #manifest(
     content: BackupContent,
-    { slot, identity, options, startedAt }: {
+    { slot, identity, options, startedAt, stoppedAt }: {
       readonly slot: BackupSlot;
       readonly identity: ServerIdentity;
       readonly options: FullBackupOptions;
       readonly startedAt: Date;
+      readonly stoppedAt: Date;
     },
   ): BackupManifest {
-    const { repository, clock, toolVersion, host } = this.#parts;
+    const { repository, toolVersion, host } = this.#parts;
     const physical = options.method === "physical";
     return {
       format: "backupctl.backup",
@@ -72,7 +77,7 @@ export class BackupEngine {
       stopLsn: content.stopLsn,
       walSegmentBytes: physical ? identity.walSegmentBytes : null,
       startedAt: startedAt.toISOString(),
-      stoppedAt: clock.now().toISOString(),
+      stoppedAt: stoppedAt.toISOString(),
       tablespaces: content.tablespaces,
       databases: content.databases,
       objects: content.objects,

@@ -12,17 +12,27 @@ import type {
   ServerIdentity,
 } from "../postgres/postgres.ts";
 import type { ObjectStore } from "../storage/storage.ts";
+import type { RecoverySettings } from "./recovery/recovery_settings.ts";
 
 /** What a backup needs of the world. */
 export interface BackupParts {
+  /** Where the manifests are. */
   readonly repository: Repository;
+  /** Where the objects are. */
   readonly store: ObjectStore;
+  /** Stable, see {@link BackupctlError.code}. */
   readonly codecs: CodecPool;
+  /** The server that is backed up. */
   readonly server: PostgresServer;
+  /** How client programs reach it. */
   readonly connection: ConnectionOptions;
+  /** Where physical backups come from. */
   readonly baseBackups: BaseBackupSource;
+  /** pg_dump and its siblings. */
   readonly programs: ClientPrograms;
+  /** What time it is. */
   readonly clock: Clock;
+  /** Hears how far it is. */
   readonly progress: Progress;
   /** backupctl's own version, for the manifest. */
   readonly toolVersion: string;
@@ -32,16 +42,21 @@ export interface BackupParts {
 
 /** What to back up and how. */
 export interface FullBackupOptions {
+  /** By base backup or by dumps. */
   readonly method: BackupMethod;
+  /** A name for people. */
   readonly label?: string;
+  /** Kept with the backup. */
   readonly annotations?: Readonly<Record<string, string>>;
   /** Logical: these databases; all that allow connections when absent. */
   readonly databases?: readonly string[];
+  /** Stable, see {@link BackupctlError.code}. */
   readonly codec: CodecSpec;
   /** Physical: do not spread the checkpoint. */
   readonly fastCheckpoint?: boolean;
   /** Physical: kilobytes a second at most. */
   readonly maxRateKb?: number;
+  /** Gives the run up. */
   readonly signal?: AbortSignal;
 }
 
@@ -64,10 +79,15 @@ export interface BackupContent {
 
 /** What a restore needs of the world. */
 export interface RestoreParts {
+  /** Where the manifests are. */
   readonly repository: Repository;
+  /** Where the objects are. */
   readonly store: ObjectStore;
+  /** Stable, see {@link BackupctlError.code}. */
   readonly codecs: CodecPool;
+  /** pg_dump and its siblings. */
   readonly programs: ClientPrograms;
+  /** Hears how far it is. */
   readonly progress: Progress;
 }
 
@@ -81,15 +101,23 @@ export interface RestoreOptions {
   readonly databases?: readonly string[];
   /** Physical only: old location → new location of tablespaces. */
   readonly tablespaceMap?: ReadonlyMap<string, string>;
+  /** Physical only: roll forward from the backup's end. Absent: the cluster opens there. */
+  readonly recovery?: RecoverySettings;
+  /** Physical only: leave archive_mode as it was. @default {false} */
+  readonly keepArchiving?: boolean;
   /** Threads or connections at work. */
   readonly jobs: number;
+  /** Gives the run up. */
   readonly signal?: AbortSignal;
 }
 
 /** What a restore would do. Nothing was moved to find out. */
 export interface RestorePlan {
+  /** Which one. */
   readonly backup: BackupManifest;
+  /** The folder, or the address of the server. */
   readonly destination: string;
+  /** How many objects are fetched. */
   readonly objects: number;
   /** Bytes to fetch from the store. */
   readonly fetchBytes: number;
@@ -97,6 +125,7 @@ export interface RestorePlan {
   readonly writeBytes: number;
   /** Free bytes at the destination; null when it cannot be told. */
   readonly freeBytes: number | null;
+  /** Where they come from and go to. */
   readonly tablespaces: readonly {
     readonly oid: number;
     readonly from: string;
@@ -108,10 +137,16 @@ export interface RestorePlan {
 
 /** What a restore did. */
 export interface RestoreReport {
+  /** Which one. */
   readonly backup: BackupManifest;
+  /** The folder, or the address of the server. */
   readonly destination: string;
+  /** How many files, or dumps, were written. */
   readonly files: number;
+  /** Bytes that were written. */
   readonly rawBytes: number;
+  /** Bytes that were fetched from the store. */
   readonly fetchedBytes: number;
+  /** By the monotonic clock. */
   readonly durationSeconds: number;
 }

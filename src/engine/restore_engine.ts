@@ -5,11 +5,15 @@ import { restoreLogical } from "./logical/restore_logical.ts";
 import type { RestoreOptions, RestoreParts, RestorePlan, RestoreReport } from "./parts.ts";
 import { planPhysicalRestore } from "./physical/plan_physical_restore.ts";
 import { restorePhysical } from "./physical/restore_physical.ts";
+import type { RecoveryPlan } from "./recovery/choose_backup.ts";
+import { planRecovery } from "./recovery/plan_recovery.ts";
+import type { RecoveryRequest } from "./recovery/recovery_target.ts";
 
 /** Restores backups from the manifests alone: no catalogue and no source server is needed. */
 export class RestoreEngine {
   readonly #parts: RestoreParts;
 
+  /** Contacts nobody yet. */
   constructor(parts: RestoreParts) {
     this.#parts = parts;
   }
@@ -28,6 +32,28 @@ export class RestoreEngine {
       `there is no backup of cluster ${repository.cluster} in ${repository.location}`,
       'take one with "backupctl backup full", or name another cluster with --cluster',
     );
+  }
+
+  /**
+   * The backup to roll forward, and what of the archive that takes.
+   *
+   * @param options.backupId start from this physical backup.
+   * @throws {NothingMatchesError} naming the moments that can be restored.
+   */
+  async planRecovery(
+    request: RecoveryRequest,
+    { backupId, signal }: { readonly backupId?: string; readonly signal?: AbortSignal } = {},
+  ): Promise<RecoveryPlan> {
+    const { repository, store } = this.#parts;
+    const reading = signal ? { signal } : {};
+    const backup = backupId === undefined ? undefined : await repository.backup(backupId, signal);
+    return await planRecovery(store, {
+      cluster: repository.cluster,
+      backups: await repository.backups(reading),
+      request,
+      ...(backup && { backup }),
+      ...reading,
+    });
   }
 
   /** What {@link RestoreEngine.restore} would do; moves nothing. */

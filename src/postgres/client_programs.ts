@@ -24,6 +24,8 @@ export class LocalPrograms implements ClientPrograms {
   readonly #found = new Map<ProgramName, Promise<readonly Program[]>>();
 
   /**
+   * Looks for nothing yet.
+   *
    * @param options.bin the only folder to look in; PATH and the usual folders when absent.
    * @param options.env the process's variables.
    */

@@ -17,6 +17,7 @@ export type ExplicitConnection = Partial<ConnectionOptions> & {
 
 /** Where to look for what was not asked for. */
 export interface Surroundings {
+  /** The variables of the process. */
   readonly env: Environment;
   /** The home folder; undefined when there is none. */
   readonly home: string | undefined;

@@ -15,18 +15,25 @@ export type SslMode = "disable" | "allow" | "prefer" | "require" | "verify-ca" |
 export interface ConnectionOptions {
   /** A host name, an address, or the absolute path of a Unix socket's folder. */
   readonly host: string;
+  /** TCP port, or the number in the name of the socket. */
   readonly port: number;
+  /** The role. */
   readonly user: string;
+  /** Never shown, never an argument of a program. */
   readonly password?: string;
+  /** Where SQL goes to. */
   readonly database: string;
+  /** Whether to encrypt, and what to check. */
   readonly sslmode: SslMode;
   /** Files in PEM form. */
   readonly sslrootcert?: string;
+  /** The client's certificate. */
   readonly sslcert?: string;
+  /** Its key. */
   readonly sslkey?: string;
   /** Seconds until a connection attempt is given up. @default {10} */
   readonly connectTimeout?: number;
-  /** @default {"backupctl"} */
+  /** Shown in pg_stat_activity. @default {"backupctl"} */
   readonly applicationName?: string;
 }
 
@@ -38,9 +45,13 @@ export interface ServerIdentity {
   readonly version: number;
   /** `server_version`, such as `17.6 (Debian 17.6-1)`. */
   readonly versionText: string;
+  /** The timeline it is on. */
   readonly timeline: number;
+  /** Length of a WAL segment. */
   readonly walSegmentBytes: number;
+  /** Whether pages have checksums. */
   readonly dataChecksums: boolean;
+  /** Whether it is a standby. */
   readonly inRecovery: boolean;
   /** The server's own path; undefined when the role may not see it. */
   readonly dataDirectory: string | undefined;
@@ -48,6 +59,7 @@ export interface ServerIdentity {
 
 /** One database of a cluster. */
 export interface DatabaseInfo {
+  /** The name, as it is. */
   readonly name: string;
   /** `pg_database_size`; undefined when the role may not connect to it. */
   readonly sizeBytes: number | undefined;
@@ -57,7 +69,7 @@ export interface DatabaseInfo {
 export interface PostgresServer {
   /** `host:port` or the socket, for messages. */
   readonly address: string;
-  /** @throws {PostgresError} */
+  /** What the server says of itself. @throws {PostgresError} */
   identity(): Promise<ServerIdentity>;
   /** Databases that allow connections and are no templates, by name. */
   databases(): Promise<readonly DatabaseInfo[]>;
@@ -68,12 +80,15 @@ export interface PostgresServer {
     text: string,
     parameters?: readonly (string | number | boolean | null)[],
   ): Promise<readonly Record<string, unknown>[]>;
+  /** Ends the connections. */
   close(): Promise<void>;
+  /** The same as closing it, or giving it up. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** A tablespace outside the data directory. */
 export interface Tablespace {
+  /** Its number, also the name of its link in pg_tblspc. */
   readonly oid: number;
   /** The absolute path on the server. */
   readonly location: string;
@@ -89,6 +104,7 @@ export interface BaseBackupOptions {
   readonly includeWal: boolean;
   /** Kilobytes a second, 32 to 1,048,576; absent for no limit. */
   readonly maxRateKb?: number;
+  /** Gives it up. */
   readonly signal?: AbortSignal;
 }
 
@@ -103,8 +119,11 @@ export type BaseBackupEvent =
 
 /** A base backup under way. It ends with its connection: dispose to give it up. */
 export interface BaseBackup {
+  /** Where recovery will begin. */
   readonly startLsn: Lsn;
+  /** The timeline it is on. */
   readonly timeline: number;
+  /** Those outside the data directory. */
   readonly tablespaces: readonly Tablespace[];
   /** The server's estimate of all tars together; undefined when it gave none. */
   readonly estimatedBytes: number | undefined;
@@ -112,6 +131,7 @@ export interface BaseBackup {
   events(): AsyncIterable<BaseBackupEvent>;
   /** After the last event: where the backup became consistent. */
   stop(): { readonly stopLsn: Lsn; readonly timeline: number };
+  /** The same as closing it, or giving it up. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -138,6 +158,7 @@ export type ProgramName =
 
 /** A client program found on this machine. */
 export interface Program {
+  /** Which one. */
   readonly name: ProgramName;
   /** Absolute path. */
   readonly path: string;
@@ -152,6 +173,7 @@ export class ProgramError extends PostgresError {
   /** All that it said, or the last 64 KiB of it. */
   readonly stderr: string;
 
+  /** With what it left behind. */
   constructor(
     message: string,
     { status, stderr }: { readonly status: number | undefined; readonly stderr: string },
@@ -164,7 +186,9 @@ export class ProgramError extends PostgresError {
 
 /** A client program at work. */
 export interface RunningProgram {
+  /** What it writes; read it, or it stops. */
   readonly stdout: ReadableStream<Bytes>;
+  /** What it reads, when that is piped. */
   readonly stdin: WritableStream<Bytes>;
   /**
    * Resolves when it ended with 0.
@@ -178,7 +202,9 @@ export interface RunningProgram {
 
 /** How {@link ClientPrograms.run} runs a program. */
 export interface RunOptions {
+  /** Passed by environment and PGPASSFILE. */
   readonly connection?: ConnectionOptions;
+  /** What it reads, when that is piped. */
   readonly stdin?: "piped" | "null";
   /** Variables besides those that every program gets. */
   readonly env?: Readonly<Record<string, string>>;
@@ -186,6 +212,7 @@ export interface RunOptions {
   readonly user?: { readonly uid: number; readonly gid: number };
   /** The working directory; this process's own when absent. */
   readonly cwd?: string;
+  /** Gives it up. */
   readonly signal?: AbortSignal;
 }
 
@@ -197,5 +224,6 @@ export interface ClientPrograms {
    * @throws {VersionError} naming what was found, where, and what to install.
    */
   find(name: ProgramName, minMajor: number): Promise<Program>;
+  /** Starts a program. */
   run(program: Program, args: readonly string[], options: RunOptions): RunningProgram;
 }

@@ -22,9 +22,11 @@ import {
   withinConnectTimeout,
 } from "./transports.ts";
 
-type Value = string | number | boolean | null;
+/** What a parameter of a statement may be. */
+export type Value = string | number | boolean | null;
 type Sql = ReturnType<typeof client>;
-type Row = Readonly<Record<string, unknown>>;
+/** A row of an answer, by column name. */
+export type Row = Readonly<Record<string, unknown>>;
 
 /** Connections at most; each is closed after so many idle seconds. */
 const MOST_CONNECTIONS = 2;
@@ -78,11 +80,13 @@ export class SqlServer implements PostgresServer {
   #opening: Promise<Sql> | undefined;
   #vainSockets = 0;
 
+  /** Contacts nobody yet. */
   constructor(connection: ConnectionOptions) {
     this.#connection = connection;
     this.address = serverAddress(connection);
   }
 
+  /** What the server says of itself. */
   async identity(): Promise<ServerIdentity> {
     const [row = {}] = await this.query(IDENTITY);
     const inRecovery = row.in_recovery === true;
@@ -126,6 +130,7 @@ export class SqlServer implements PostgresServer {
     }
   }
 
+  /** Ends the connections. */
   async close(): Promise<void> {
     const opening = this.#opening;
     this.#opening = undefined;
@@ -133,6 +138,7 @@ export class SqlServer implements PostgresServer {
     await sql?.end({ timeout: 5 });
   }
 
+  /** The same as {@link SqlServer.close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -44,6 +44,7 @@ export class DirectoryStore implements ObjectStore {
   #opened: Promise<Opened> | undefined;
   #prepared: Promise<void> | undefined;
 
+  /** Touches nothing yet. */
   constructor(root: string, { create = false }: DirectoryOptions = {}) {
     this.location = root;
     this.#create = create;

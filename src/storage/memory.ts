@@ -18,6 +18,7 @@ export class MemoryStore implements ObjectStore {
   readonly #objects = new Map<string, Entry>();
   #writes = 0;
 
+  /** Empty. */
   constructor(name = "memory") {
     this.location = `memory://${name}`;
   }

@@ -30,11 +30,13 @@ export interface PutOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   /** The length of a streamed body, when known: saves a multipart upload or picks its part size. */
   readonly size?: number;
+  /** Gives the call up. */
   readonly signal?: AbortSignal;
 }
 
 /** Options of the calls that only read. */
 export interface ReadOptions {
+  /** Gives the call up. */
   readonly signal?: AbortSignal;
 }
 

@@ -28,6 +28,7 @@ export class StreamSource implements BaseBackupSource {
   readonly #connection: ConnectionOptions;
   readonly #idleSeconds: number;
 
+  /** Contacts nobody yet. */
   constructor(
     connection: ConnectionOptions,
     { idleSeconds = IDLE_SECONDS }: { readonly idleSeconds?: number } = {},
