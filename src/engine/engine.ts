@@ -12,4 +12,13 @@ export type {
   RestorePlan,
   RestoreReport,
 } from "./parts.ts";
+export type { RecoveryPlan } from "./recovery/choose_backup.ts";
+export type { RecoverySettings } from "./recovery/recovery_settings.ts";
+export type {
+  RecoveryRequest,
+  RecoveryTarget,
+  TargetAction,
+  TimelineChoice,
+} from "./recovery/recovery_target.ts";
+export type { NamedGap } from "./recovery/restorable_windows.ts";
 export { RestoreEngine } from "./restore_engine.ts";

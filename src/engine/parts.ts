@@ -56,6 +56,11 @@ export interface FullBackupOptions {
   readonly fastCheckpoint?: boolean;
   /** Physical: kilobytes a second at most. */
   readonly maxRateKb?: number;
+  /**
+   * Physical, when the server archives into this repository: milliseconds to wait until the WAL
+   * from the backup's start to its stop is there. Absent: it is not waited for.
+   */
+  readonly waitWal?: number;
   /** Gives the run up. */
   readonly signal?: AbortSignal;
 }

@@ -4,6 +4,7 @@ import { systemClock } from "../../domain/clock.ts";
 import { DestinationError, IntegrityError } from "../../domain/errors.ts";
 import { mapLimited } from "../../domain/map_limited.ts";
 import type { RestoreParts, RestorePlan, RestoreReport } from "../parts.ts";
+import { writeRecoverySettings } from "../recovery/write_recovery_settings.ts";
 import { DestinationFolders } from "./destination_folders.ts";
 import { namingObject, OTHER_BACKUP_HINT } from "../naming_object.ts";
 import { planPhysicalRestore, type RestoreRun } from "./plan_physical_restore.ts";
@@ -105,6 +106,11 @@ async function restoreInto(
   }
   await restoreManifest(target, parts, run);
   await target.linkTablespaces();
+  await writeRecoverySettings(target.folders.destination, {
+    postgresVersion: backup.postgresVersion,
+    keepArchiving: options.keepArchiving ?? false,
+    ...(options.recovery && { recovery: options.recovery }),
+  }, { owner: target.owner });
   options.signal?.throwIfAborted();
   parts.progress.begin("syncing to disk");
   await target.finish(unpacked.created);

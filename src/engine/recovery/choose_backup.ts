@@ -35,7 +35,9 @@ import { describeWindows, namedGap, restorableWindows } from "./restorable_windo
 
 /** A recovery that the archive can feed, as far as can be told before it runs. */
 export interface RecoveryPlan {
+  /** Where it starts from. */
   readonly backup: BackupManifest;
+  /** What was asked for. */
   readonly request: RecoveryRequest;
   /** The one that recovery follows to its end. */
   readonly timeline: number;

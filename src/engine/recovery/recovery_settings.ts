@@ -10,6 +10,7 @@ import { postgresTime } from "./recovery_time.ts";
 
 /** How a restored cluster is to recover. */
 export interface RecoverySettings {
+  /** Where to end, and what to do there. */
   readonly request: RecoveryRequest;
   /** The branch that the plan found, written by its number, so that nothing later changes it. */
   readonly timeline: number;

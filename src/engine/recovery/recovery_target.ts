@@ -31,10 +31,13 @@ export type TargetAction = "pause" | "promote" | "shutdown";
 
 /** A recovery as it was asked for. */
 export interface RecoveryRequest {
+  /** The moment. */
   readonly target: RecoveryTarget;
   /** Whether the transaction or record at the target is applied as well. */
   readonly inclusive: boolean;
+  /** The branch. */
   readonly timeline: TimelineChoice;
+  /** At the target. */
   readonly action: TargetAction;
   /** Stay in recovery and go on asking for WAL. */
   readonly standby: boolean;

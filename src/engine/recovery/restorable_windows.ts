@@ -23,8 +23,11 @@ export interface TimedWindow extends RestorableWindow {
 
 /** Segments that are needed and absent, by their names. */
 export interface NamedGap {
+  /** Under whose name they are missing. */
   readonly timeline: number;
+  /** The first one. */
   readonly fromWal: string;
+  /** The last one; the same when only one is missing. */
   readonly toWal: string;
 }
 
