@@ -126,6 +126,27 @@ Deno.test("backup, status, restore and the rest work as typed", async (t) => {
     assert.equal([...(await run("repo ls")).stdout].length, count);
   });
 
+  await t.step(
+    "a manifest that cannot be read is a warning, and hides no other backup",
+    async () => {
+      const [system] = [...Deno.readDirSync(`${env["BACKUPCTL_REPOSITORY_PATH"]}/main`)]
+        .filter(({ isDirectory }) => isDirectory);
+      const broken = `${env["BACKUPCTL_REPOSITORY_PATH"]}/main/${system!.name}/backups/` +
+        "20200101T000000Z-F";
+      await Deno.mkdir(broken);
+      await Deno.writeTextFile(`${broken}/backup.json`, "{ this is no JSON \u001b[2J");
+      const { stdout, stderr } = await run("status");
+      assert.match(stdout, new RegExp(`^${id} `, "m"));
+      assert.match(stderr, /^warning: .*20200101T000000Z-F\/backup\.json cannot be read: /m);
+      assert.ok(!stderr.includes("\u001b"));
+      assert.match(
+        (await run("test")).stdout,
+        /^warning +newest backup +1 of \d+ backups cannot be/m,
+      );
+      await Deno.remove(broken, { recursive: true });
+    },
+  );
+
   await t.step("an index that cannot be reached is a warning that says what waits", async () => {
     const broken = { BACKUPCTL_METADATA_URL: "postgres://x@127.0.0.1:1/x" };
     const { stderr } = await run("backup full --quiet", broken);

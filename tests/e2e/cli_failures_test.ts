@@ -185,6 +185,26 @@ Deno.test("wrong passwords, unknown names and full folders have their statuses",
       assert.doesNotMatch(result.stderr, /canary/, "a secret");
     });
   }
+  await t.step(
+    "a bucket takes a backup below the default prefix, and no secret shows",
+    async () => {
+      const log = `${folder}/run.log`;
+      const result = await runCli(["backup", "full", "-v", "--output", "json"], {
+        env: { ...bucket, BACKUPCTL_LOG_FILE: log },
+      });
+      assert.equal(result.status, 0, result.stderr);
+      const keys = [...s3.bucket().objects.keys()];
+      assert.ok(keys.length >= 4 && keys.every((key) => key.startsWith("backupctl/main/")));
+      const status = await runCli(["status", "--output", "json"], { env: bucket });
+      const { id } = JSON.parse(result.stdout).backup;
+      assert.equal(JSON.parse(status.stdout).backups[0].id, id);
+      assert.match(await Deno.readTextFile(log), /"event":"backup\.finished"/);
+      const written = result.stdout + result.stderr + await Deno.readTextFile(log);
+      for (const secret of [cluster.password!, s3.options.credentials.secretAccessKey]) {
+        assert.ok(!written.includes(secret) && !written.includes(JSON.stringify(secret)));
+      }
+    },
+  );
   await t.step("what there is no backup of, or no room for", async () => {
     assert.equal((await runCli(["backup", "full", "--quiet"], { env })).status, 0);
     const unknown = ["restore", "--destination", "/x", "--backup-id", "20200101T000000Z-L"];
