@@ -152,8 +152,13 @@ Deno.test("a physical backup is opened by zstd and tar alone", async () => {
   await giveToServer(byHand);
   await cluster.run("pg_verifybackup", ["-n", byHand]);
   const { destination } = await rig.restore(backup.id);
+  const autoConf = await Deno.readTextFile(`${byHand}/postgresql.auto.conf`);
+  assert.equal(
+    await Deno.readTextFile(`${destination}/postgresql.auto.conf`),
+    `${autoConf}# Written by backupctl restore:\narchive_mode = 'off'\n`,
+  );
   const files = (tree: Map<string, string>) =>
-    [...tree].filter(([, text]) => text.startsWith("file"))
+    [...tree].filter(([path, text]) => text.startsWith("file") && path !== "postgresql.auto.conf")
       .map(([path, text]) => `${path} ${text.split(" ").slice(2).join(" ")}`);
   assert.deepEqual(files(await fileTree(byHand)), files(await fileTree(destination)));
 });

@@ -1,6 +1,6 @@
 import { DestinationError } from "../../domain/errors.ts";
 import type { RestoredSettings } from "./recovery_settings.ts";
-import { restoredAutoConf, signalFile } from "./recovery_settings.ts";
+import { restoredAutoConf, restoredSettings, signalFile } from "./recovery_settings.ts";
 
 const AUTO_CONF = "postgresql.auto.conf";
 /** What a data directory may hold of another life, and PostgreSQL would act on or refuse. */
@@ -32,6 +32,7 @@ export async function writeRecoverySettings(
     const path = `${dataDirectory}/${name}`;
     await onPath(path, () => Deno.remove(path).catch(unlessMissing));
   }
+  if (restoredSettings(settings).length === 0) return;
   const path = `${dataDirectory}/${AUTO_CONF}`;
   const before = await onPath(path, () => Deno.readTextFile(path).catch(emptyIfMissing));
   await write(AUTO_CONF, restoredAutoConf(before, settings));

@@ -64,6 +64,7 @@ for (const algorithm of ["zstd", "gzip"] as const) {
           manifestOf(order === "first" ? [data, ...archives] : [...archives, data]),
         );
         assert.equal(tree.get("pg_wal/archive_status"), "folder 700");
+        assert.ok(tree.delete("postgresql.auto.conf"), "archiving is switched off");
         assert.equal(
           report.files,
           [...tree.values()].filter((text) => text.startsWith("file")).length,
