@@ -24,8 +24,9 @@ export async function* checkPostgres(config: Config, context: Context): AsyncGen
   try {
     identity = await server.identity();
     const role = identity.inRecovery ? "a standby" : "a primary";
+    const version = identity.versionText.replace(/ .*$/, "");
     const who = `as ${connection.user}, ${role}`;
-    yield ok("connection", `PostgreSQL ${identity.versionText} at ${server.address} ${who}`);
+    yield ok("connection", `PostgreSQL ${version} at ${server.address} ${who}`);
   } catch (error) {
     yield failed("connection", error);
     return;

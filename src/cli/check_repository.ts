@@ -21,8 +21,8 @@ export async function* checkRepository(config: Config, context: Context): AsyncG
   try {
     const probe = await attempt("repository", () => probeStore(store, context));
     yield probe;
-    if (config.repository.type === "directory") yield await freeDisk(config);
     if (probe.state === "failed") return;
+    if (config.repository.type === "directory") yield await freeDisk(config);
     const catalog = await openCatalog(store, config);
     yield await attempt("newest backup", () => newestBackup(catalog, { config, context }));
   } finally {

@@ -42,12 +42,30 @@ async function* run(context: Context): AsyncGenerator<Check> {
 
 const COLORS = { ok: "32", warning: "33", failed: "31" } as const;
 
-/** `ok       connection     PostgreSQL 17.6 at db:5432` */
+/** Where the text of a line begins: behind its state and name. */
+const INDENT = " ".repeat(26);
+
+/** `ok       connection       PostgreSQL 17.6 at db:5432`, wrapped to the terminal. */
 function checkText({ name, state, message, hint }: Check, { terminal }: Context): string {
   const word = state.padEnd(7);
   const shown = terminal.stdout.color ? `\x1b[${COLORS[state]}m${word}\x1b[0m` : word;
-  const indent = " ".repeat(26);
-  const text = message.split("\n").map(escapeControl).join(`\n${indent}`);
-  const remedy = hint === undefined ? "" : `${indent}${escapeControl(hint)}\n`;
-  return `${shown}  ${name.padEnd(17)}${text}\n${remedy}`;
+  const columns = terminal.stdout.columns();
+  const width = columns === undefined ? Infinity : Math.max(columns - INDENT.length, 30);
+  const lines = (text: string) =>
+    text.split("\n").flatMap((one) => wrap(escapeControl(one), width));
+  const [dim, reset] = terminal.stdout.color ? ["\x1b[2m", "\x1b[0m"] : ["", ""];
+  const remedy = hint === undefined ? [] : lines(hint).map((text) => `${dim}${text}${reset}`);
+  return `${shown}  ${name.padEnd(17)}${[...lines(message), ...remedy].join(`\n${INDENT}`)}\n`;
+}
+
+/** Lines of at most `width` characters, cut at blanks where there are some. */
+function wrap(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  for (const word of text.trim().split(" ")) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + 1 + word.length <= width) {
+      lines.push(`${lines.pop()} ${word}`);
+    } else lines.push(word);
+  }
+  return lines;
 }
