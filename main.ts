@@ -1,5 +1,6 @@
 #!/usr/bin/env -S deno run -A
 /** The executable: one command line in, one exit status out. */
+import { walCommandOf } from "./src/cli/wal/wal_words.ts";
 import { InterruptedError } from "./src/domain/errors.ts";
 
 const controller = new AbortController();
@@ -15,6 +16,12 @@ if (import.meta.main) {
   Deno.umask(0o077);
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     Deno.addSignalListener(signal, () => onSignal(signal));
+  }
+  const wal = walCommandOf(Deno.args);
+  if (wal) {
+    const { runWal } = await import("./src/cli/wal/run_wal.ts");
+    const env = Deno.env.toObject();
+    Deno.exit(await runWal({ ...wal, env, signal: controller.signal }));
   }
   const { reportStray, runCli } = await import("./src/cli/run_cli.ts");
   addEventListener("unhandledrejection", (event) => {

@@ -11,7 +11,7 @@ import type { Bytes } from "../domain/bytes.ts";
 export interface AwsCredentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
-  readonly sessionToken?: string | undefined;
+  readonly sessionToken?: string;
 }
 
 /** Stands for the body's hash where TLS and a checksum protect it. */

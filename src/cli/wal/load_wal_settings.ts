@@ -1,0 +1,78 @@
+/** The long way to the settings of the WAL path: YAML, the environment, every check. */
+import { parseCodec } from "../../codec/parse_codec.ts";
+import { loadConfig, type LoadedConfig } from "../../config/config.ts";
+import type { Environment } from "../../config/environment_layer.ts";
+import { ConfigError } from "../../domain/errors.ts";
+import type { CredentialSource, SecretSource, SettingsInput, WalSettings } from "./wal_settings.ts";
+
+type SecretKey = "secret_access_key" | "session_token";
+
+/** Reads the configuration. @throws {ConfigError} */
+export async function loadWalSettings(
+  { env, file, cluster }: SettingsInput,
+): Promise<WalSettings> {
+  const loaded = await loadConfig({
+    env,
+    ...(file !== undefined && { file }),
+    ...(cluster !== undefined && {
+      flags: [{ path: ["cluster"], flag: "--cluster", value: cluster }],
+    }),
+  });
+  const { config } = loaded;
+  if (config.encryption?.recipients || config.encryption?.identity_file) {
+    throw new ConfigError(
+      "encryption is configured, and this version stores WAL as it is",
+      "nothing is stored in the clear where encryption is asked for: remove it, or wait for it",
+    );
+  }
+  const { secret_access_key: _, session_token: _t, ...repository } = config.repository;
+  return {
+    cluster: config.cluster,
+    repository,
+    credentials: credentialSource(loaded, env),
+    zstdLevel: zstdLevel(config.compression.wal),
+    lookAhead: config.wal.look_ahead,
+    spool: config.wal.spool,
+    timeout: config.wal.timeout,
+    log: config.log,
+  };
+}
+
+/** The name of a stored segment ends with .zst, whatever the configuration says later. */
+function zstdLevel(text: string): number {
+  const { algorithm, level } = parseCodec(text);
+  if (algorithm === "zstd") return level;
+  throw new ConfigError(`compression.wal: "${text}" is not for WAL`, "use zstd:1 to zstd:19");
+}
+
+function credentialSource(
+  loaded: LoadedConfig,
+  env: Environment,
+): CredentialSource | undefined {
+  const { access_key_id: accessKeyId, secret_access_key: secret, session_token: token } =
+    loaded.config.repository;
+  if (accessKeyId === undefined || secret === undefined) return undefined;
+  const source = (key: SecretKey, text: string) => sourceOf(loaded, { key, text, env });
+  return {
+    accessKeyId,
+    secret: source("secret_access_key", secret),
+    ...(token !== undefined && { token: source("session_token", token) }),
+  };
+}
+
+function sourceOf(
+  { config, origin }: LoadedConfig,
+  { key, text, env }: {
+    readonly key: SecretKey;
+    readonly text: string;
+    readonly env: Environment;
+  },
+): SecretSource {
+  const place = origin(["repository", key]);
+  const variable = /^environment variable (\S+)$/.exec(place ?? "")?.[1];
+  if (variable?.endsWith("_FILE")) return { file: env[variable]! };
+  if (variable !== undefined) return { env: variable };
+  const file = config.repository.secret_access_key_file;
+  const named = origin(["repository", "secret_access_key_file"]);
+  return key === "secret_access_key" && file !== undefined && place === named ? { file } : { text };
+}

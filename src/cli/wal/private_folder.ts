@@ -1,0 +1,33 @@
+import type { Environment } from "../../config/environment_layer.ts";
+
+/**
+ * A folder of this user alone, made when it is missing: what lies in it is believed.
+ *
+ * @returns undefined when it cannot be had, or could be written by somebody else.
+ */
+export function privateFolder(path: string): string | undefined {
+  try {
+    return isPrivate(path) ? path : undefined;
+  } catch {
+    // Not there yet.
+  }
+  try {
+    Deno.mkdirSync(path, { recursive: true, mode: 0o700 });
+    return isPrivate(path) ? path : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isPrivate(path: string): boolean {
+  const info = Deno.lstatSync(path);
+  return info.isDirectory && info.uid === Deno.uid() && ((info.mode ?? 0) & 0o022) === 0;
+}
+
+/** Where this user's state is kept, of all clusters; undefined when the environment does not say. */
+export function stateRoot(env: Environment): string | undefined {
+  const given = env["STATE_DIRECTORY"];
+  if (given) return given.split(":")[0];
+  const base = env["XDG_STATE_HOME"] || (env["HOME"] && `${env["HOME"]}/.local/state`);
+  return base ? `${base}/backupctl` : undefined;
+}

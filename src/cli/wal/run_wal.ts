@@ -1,0 +1,73 @@
+/**
+ * `wal-push` and `wal-fetch`: the short way through the command line, which PostgreSQL goes for every
+ * segment. Nothing is loaded here that it does not need.
+ *
+ * @module
+ */
+import { systemClock } from "../../domain/clock.ts";
+import { exitStatus } from "../../domain/errors.ts";
+import {
+  deadlineOf,
+  limited,
+  logWords,
+  parseWalArguments,
+  settingsOf,
+  type WalInvocation,
+} from "./wal_arguments.ts";
+import { fetchFailure, runFetch } from "./run_fetch.ts";
+import { WalLog } from "./wal_log.ts";
+
+export type { WalInvocation } from "./wal_arguments.ts";
+
+/** Runs one command. Never throws. @returns the exit status. */
+export async function runWal(invocation: WalInvocation): Promise<number> {
+  const log = new WalLog({ ...logWords(invocation.args), now: systemClock.now });
+  if (invocation.command === "wal-push") {
+    exitOnStray((error) => pushFailure(error, log));
+    return await push(invocation, log);
+  }
+  // Before anything can fail: the status of a stray error would tell PostgreSQL "absent".
+  exitOnStray((error) => fetchFailure(error, { log, args: invocation.args }));
+  return await runFetch(invocation, log);
+}
+
+async function push({ args, env, signal }: WalInvocation, log: WalLog): Promise<number> {
+  try {
+    const parsed = parseWalArguments(args);
+    const settings = await settingsOf(parsed, env);
+    log.configure(settings);
+    const deadlineMs = deadlineOf(parsed, settings.timeout);
+    const { walPush } = await import("./wal_push_command.ts");
+    await walPush({
+      ...{ settings, env, log, deadlineMs, positionals: parsed.positionals },
+      signal: limited(signal, deadlineMs),
+      takeOver: parsed.values["new-system"],
+    });
+    return 0;
+  } catch (error) {
+    return pushFailure(error, log);
+  }
+}
+
+function pushFailure(error: unknown, log: WalLog): number {
+  log.failure("wal.push_failed", error);
+  return countedStatus(error);
+}
+
+/** Errors that nobody awaited are bugs; they must not end the process with a status of their own. */
+function exitOnStray(statusOf: (error: unknown) => number): void {
+  addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    Deno.exit(statusOf(event.reason));
+  });
+  addEventListener("error", (event) => {
+    event.preventDefault();
+    Deno.exit(statusOf(event.error));
+  });
+}
+
+/** PostgreSQL does not count what is above 125 as a failure of archiving. */
+function countedStatus(error: unknown): number {
+  const status = exitStatus(error);
+  return status > 125 ? 1 : status;
+}

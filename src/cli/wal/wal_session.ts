@@ -1,0 +1,126 @@
+/** What both commands of the WAL path need: settings, the data directory, the store, the spool. */
+import { createHash } from "node:crypto";
+import type { Environment } from "../../config/environment_layer.ts";
+import { type Clock, systemClock } from "../../domain/clock.ts";
+import { RepositoryError, UsageError } from "../../domain/errors.ts";
+import type { WalPlace } from "../../domain/wal_key.ts";
+import { bindSystem } from "../../engine/wal/system_binding.ts";
+import { WalSpool } from "../../engine/wal/wal_spool.ts";
+import { openWalStore, type WalStore } from "./open_wal_store.ts";
+import { privateFolder, stateRoot } from "./private_folder.ts";
+import type { WalLog } from "./wal_log.ts";
+import type { WalSettings } from "./wal_settings.ts";
+
+/** What was found out about a repository is believed for so long. */
+const KNOWN_MS = 3_600_000;
+
+/** What a session is opened with. */
+export interface SessionInput {
+  readonly settings: WalSettings;
+  readonly env: Environment;
+  readonly log: WalLog;
+  readonly signal: AbortSignal;
+  readonly deadlineMs: number;
+  readonly clock?: Clock;
+}
+
+/** Opens the store and tells the log of repeated requests. */
+export async function openStoreOf(
+  { settings, env, log, deadlineMs }: SessionInput,
+): Promise<WalStore> {
+  return await openWalStore(settings, {
+    ...{ env, deadlineMs },
+    onRetry: ({ operation, attempt, reason, delaySeconds }) =>
+      log.write("warning", "storage.request_retried", {
+        message: `${operation} failed and is tried again in ${
+          delaySeconds.toFixed(1)
+        } s: ${reason}`,
+        ...{ operation, attempt },
+      }),
+  });
+}
+
+/** The folder where calls for one archive leave word for each other; undefined when there is none. */
+export function openSpool(
+  { cluster, repository, spool }: WalSettings,
+  { env, systemIdentifier }: { readonly env: Environment; readonly systemIdentifier: string },
+): WalSpool | undefined {
+  const root = spool === "auto" ? stateRoot(env) && `${stateRoot(env)}/wal` : spool;
+  if (!root) return undefined;
+  const { type, path, bucket, prefix, endpoint } = repository;
+  const archive = JSON.stringify([type, path, bucket, prefix, endpoint, cluster, systemIdentifier]);
+  const name = createHash("sha256").update(archive).digest("hex").slice(0, 16);
+  if (privateFolder(root) === undefined) return undefined;
+  const folder = privateFolder(`${root}/${name}`);
+  return folder === undefined ? undefined : new WalSpool(folder);
+}
+
+/**
+ * Makes sure that the repository is there, that it is this system's, and whether its store honours
+ * "only if absent". Asked once an hour; in between the spool knows.
+ *
+ * @throws {RepositoryError}
+ */
+export async function prepareRepository(
+  { store }: WalStore,
+  { place, spool, takeOver, signal, log, clock = systemClock }: {
+    readonly place: WalPlace;
+    readonly spool: WalSpool | undefined;
+    readonly takeOver: boolean;
+  } & Pick<SessionInput, "signal" | "log" | "clock">,
+): Promise<{ readonly conditionalPut: boolean }> {
+  const now = clock.now().getTime();
+  const known = takeOver ? undefined : spool?.repository();
+  if (known && now - known.checked < KNOWN_MS && now >= known.checked) return known;
+  const { openRepository } = await import("../../catalog/repository.ts");
+  const { readHeader } = await import("../../catalog/repository_header.ts");
+  await openRepository(store, { cluster: place.cluster }).prepare(signal);
+  const header = await readHeader(store, place.cluster, { signal });
+  if (!header) throw new RepositoryError(`there is no repository at ${store.location}`);
+  const conditionalPut = header.conditionalPut !== false;
+  await bindSystem(store, place, { takeOver, conditionalPut, signal });
+  if (!conditionalPut) {
+    log.write("warning", "storage.conditions_ignored", {
+      message: `${store.location} ignores conditional writes: what is there is looked up before, ` +
+        "and two hosts that push one name at once are not told apart",
+    });
+  }
+  spool?.remember({ conditionalPut, checked: now });
+  return { conditionalPut };
+}
+
+/**
+ * The data directory that a path of pg_wal belongs to: the working directory, where PostgreSQL runs
+ * its commands, or the folder above pg_wal.
+ *
+ * @throws {UsageError} when neither is one.
+ */
+export function dataDirectoryOf(path: string): string {
+  const above = path.includes("/") ? path.replace(/\/+[^/]*\/+[^/]*$/, "") : "";
+  const candidates = path.startsWith("/") ? [above, "."] : [".", above];
+  for (const folder of candidates) {
+    if (folder !== "" && isDataDirectory(folder)) return folder;
+  }
+  throw new UsageError(
+    `neither the working directory nor the one of ${path} is a PostgreSQL data directory`,
+    "PostgreSQL runs archive_command and restore_command in its data directory: do the same",
+  );
+}
+
+function isDataDirectory(folder: string): boolean {
+  try {
+    return Deno.statSync(`${folder}/global/pg_control`).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/** The first eight bytes of pg_control, in the machine's byte order. @throws {RepositoryError} */
+export function systemIdentifierOf(dataDirectory: string): string {
+  using file = Deno.openSync(`${dataDirectory}/global/pg_control`);
+  const bytes = new Uint8Array(8);
+  const length = file.readSync(bytes);
+  const value = new BigUint64Array(bytes.buffer)[0]!;
+  if (length === 8 && value !== 0n) return value.toString();
+  throw new RepositoryError(`${dataDirectory}/global/pg_control is damaged`);
+}

@@ -1,0 +1,38 @@
+/** Which command lines take the short way. Imports nothing: main.ts asks before anything is loaded. */
+
+/** A command of the short way. */
+export type WalCommand = "wal-push" | "wal-fetch";
+
+const NAMES: Readonly<Record<string, WalCommand>> = {
+  "wal-push": "wal-push",
+  "archive-push": "wal-push",
+  "wal-fetch": "wal-fetch",
+  "wal-get": "wal-fetch",
+  "archive-get": "wal-fetch",
+};
+
+/** Flags before the command that take the next word as their value. */
+const WITH_VALUE = new Set([
+  "--config",
+  "--cluster",
+  "--stanza",
+  "--output",
+  "--log-format",
+  "--progress",
+  "--timeout",
+]);
+
+/** What the arguments ask for; undefined when it is none of the WAL path, or asks for help. */
+export function walCommandOf(
+  args: readonly string[],
+): { readonly command: WalCommand; readonly args: readonly string[] } | undefined {
+  if (args.includes("--help") || args.includes("-h")) return undefined;
+  for (let index = 0; index < args.length; index++) {
+    const word = args[index]!;
+    if (WITH_VALUE.has(word)) index += 1;
+    if (word.startsWith("-")) continue;
+    const command = NAMES[word];
+    return command && { command, args: args.toSpliced(index, 1) };
+  }
+  return undefined;
+}

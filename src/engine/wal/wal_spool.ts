@@ -1,0 +1,102 @@
+import type { FileIdentity } from "./wal_file.ts";
+import { isSameFile } from "./wal_file.ts";
+
+/** A file that the store has acknowledged before PostgreSQL asked for it. */
+export interface WalMark {
+  readonly name: string;
+  readonly identity: FileIdentity;
+  readonly sha256: string;
+}
+
+/** What was found out about the repository, to be believed for a while. */
+export interface KnownRepository {
+  readonly conditionalPut: boolean;
+  /** Milliseconds since 1970. */
+  readonly checked: number;
+}
+
+/**
+ * A folder of this user where one call leaves word for the next. Losing it costs time, never a
+ * segment: a mark is only made after the store's acknowledgement, and holds for that very file only.
+ */
+export class WalSpool {
+  readonly folder: string;
+
+  /** @param folder exists, and nobody else can write to it. */
+  constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  /** What is known of the repository; undefined when nothing is. */
+  repository(): KnownRepository | undefined {
+    const known = readJson(`${this.folder}/repository.json`) as
+      | Partial<KnownRepository>
+      | undefined;
+    const { conditionalPut, checked } = known ?? {};
+    if (typeof conditionalPut !== "boolean" || typeof checked !== "number") return undefined;
+    return { conditionalPut, checked };
+  }
+
+  remember(known: KnownRepository): void {
+    write(`${this.folder}/repository.json`, known, { durable: false });
+  }
+
+  /**
+   * Makes a mark durable: only then may PostgreSQL's next call rely on it.
+   *
+   * @returns false when it could not be kept; the file is simply pushed again.
+   */
+  mark(mark: WalMark): boolean {
+    return write(this.#markPath(mark.name), mark, { durable: true });
+  }
+
+  /** The mark of a name, if the file is still the one that was pushed. */
+  markOf(name: string, identity: FileIdentity): WalMark | undefined {
+    const mark = readJson(this.#markPath(name)) as Partial<WalMark> | undefined;
+    if (mark?.name !== name || mark.identity === undefined || !mark.sha256) return undefined;
+    return isSameFile(mark.identity, identity) ? mark as WalMark : undefined;
+  }
+
+  /** Removes a mark that has done its work, or is of another file. */
+  forget(name: string): void {
+    try {
+      Deno.removeSync(this.#markPath(name));
+    } catch {
+      // There was none.
+    }
+  }
+
+  #markPath(name: string): string {
+    return `${this.folder}/${name}.mark`;
+  }
+}
+
+function readJson(path: string): unknown {
+  try {
+    return JSON.parse(Deno.readTextFileSync(path));
+  } catch {
+    return undefined;
+  }
+}
+
+function write(path: string, value: unknown, { durable }: { readonly durable: boolean }): boolean {
+  const temporary = `${path}.${Deno.pid}.tmp`;
+  try {
+    {
+      const options = { write: true, create: true, truncate: true, mode: 0o600 };
+      using file = Deno.openSync(temporary, options);
+      file.writeSync(new TextEncoder().encode(`${JSON.stringify(value)}\n`));
+      if (durable) file.syncSync();
+    }
+    Deno.renameSync(temporary, path);
+    if (durable) syncFolder(path.slice(0, path.lastIndexOf("/")));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function syncFolder(path: string): void {
+  using folder = Deno.openSync(path);
+  folder.syncSync();
+}
