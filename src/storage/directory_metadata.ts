@@ -55,16 +55,21 @@ export function formatSidecar(sidecar: Sidecar): Uint8Array<ArrayBuffer> {
 /**
  * What the sidecar at `path` says, or undefined when there is none.
  *
+ * @param options.unfinished whether its writer may have died in the middle: then half a sidecar
+ * is none.
  * @throws {StorageError} when the file is damaged.
  */
-export async function readSidecar(path: string): Promise<Sidecar | undefined> {
+export async function readSidecar(
+  path: string,
+  { unfinished = false }: { readonly unfinished?: boolean } = {},
+): Promise<Sidecar | undefined> {
   const text = await attempt(
     `read ${path}`,
     () => Deno.readTextFile(path).catch(ignoreAbsence),
   );
   if (text === undefined) return undefined;
   const sidecar = parse(text);
-  if (sidecar !== undefined) return sidecar;
+  if (sidecar !== undefined || unfinished) return sidecar;
   throw new StorageError(
     `the metadata in ${path} is damaged`,
     "the disk may fail: see the kernel's log, and verify the backups",

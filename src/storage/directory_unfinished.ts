@@ -91,7 +91,7 @@ export async function reapUnfinished(
     signal?.throwIfAborted();
     const info = await unfinished.stat(name);
     if (info === undefined || info.mtime === null || info.mtime >= before) continue;
-    const sidecar = await readSidecar(unfinished.sidecarPath(name));
+    const sidecar = await readSidecar(unfinished.sidecarPath(name), { unfinished: true });
     if (sidecar !== undefined && (await tree.stat(sidecar.key))?.ino === info.ino) {
       await metadata.adopt(sidecar.key, unfinished.sidecarPath(name));
     } else if (!name.endsWith(SIDECAR) && !name.endsWith(SECOND)) {

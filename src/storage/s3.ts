@@ -78,7 +78,7 @@ export class S3Store implements ObjectStore {
       };
     } catch (error) {
       if (!(error instanceof S3CallError)) throw error;
-      if (error.failure.status !== 404) throw error.toStorageError();
+      if (!error.failure.isBare) throw error.toStorageError();
       return await this.#confirmAbsence(key, signal);
     }
   }
@@ -132,8 +132,8 @@ export class S3Store implements ObjectStore {
   }
 
   /**
-   * A 404 without a body, as HEAD has it, may be about the bucket or come from a proxy. Taken for
-   * absence it would end a recovery early, so GET is asked, whose answer has a code.
+   * The answer of HEAD has no body that says what is wrong. A 404 may be about the bucket or come
+   * from a proxy, and taken for absence it would end a recovery early: so GET is asked.
    */
   async #confirmAbsence(
     key: string,

@@ -63,7 +63,7 @@ function describe({ code, message, status, requestId }: S3Failure): string {
 function explain(failure: S3Failure, call: S3Call, settings: S3Settings): Explanation {
   if (failure.status === undefined) return explainSilence(failure, settings);
   const { code, message, status, region } = failure;
-  const said = message === code ? code : `${code}: ${message}`;
+  const said = message === code || code === "Unknown" ? message : `${code}: ${message}`;
   if (region !== undefined && isWrongRegion(failure)) {
     return {
       what: `the bucket is in the region ${region}`,

@@ -33,6 +33,12 @@ export class S3Failure extends Error {
     return this.status === undefined || this.status >= 500 || this.status < 300;
   }
 
+  /** A refusal that does not say why, as HEAD answers. */
+  get isBare(): boolean {
+    return this.status !== undefined && this.status >= 300 && this.status < 500 &&
+      /^(Unknown|NotFound|Forbidden|BadRequest|\d+)$/.test(this.code);
+  }
+
   /** A condition of a write did not hold. */
   get isConditionFailure(): boolean {
     return this.status === 412 || this.code === "PreconditionFailed";

@@ -169,10 +169,11 @@ class ObjectReader {
     const { signal } = this.#request;
     for (;;) {
       signal?.throwIfAborted();
-      if (this.#position === this.#opening.end) return undefined;
       const outcome = await this.#read();
       signal?.throwIfAborted();
       if (outcome instanceof Uint8Array) return this.#accept(outcome);
+      // Whatever comes after the last byte, even a broken connection, takes nothing away.
+      if (this.#missing === 0) return undefined;
       await this.#resume(outcome);
     }
   }

@@ -340,6 +340,12 @@ function failures(bigBytes: number): Record<string, Test> {
       }
       await expectNothing(store);
     },
+    "put() cancels a body that is longer than announced": async (store) => {
+      const { stream, cancelled } = stuckStream(content(1_000));
+      await rejects(store.put("key", stream, { size: 999 }), StorageError);
+      ok(await cancelled instanceof StorageError, "with the reason");
+      await expectNothing(store);
+    },
     "put() cancels a body that it refuses": async (store) => {
       await store.put("taken", text("x"));
       const { stream, cancelled } = stuckStream(text("x"));

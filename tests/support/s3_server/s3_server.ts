@@ -90,6 +90,8 @@ export class S3Server {
   /** Everything that was asked, in the order of the answers. */
   readonly requests: LoggedRequest[] = [];
   readonly port: number;
+  /** Connections that were accepted so far. */
+  connections = 0;
   options: ServerOptions;
   readonly #buckets: Map<string, Bucket>;
   readonly #faults: Faults;
@@ -162,6 +164,7 @@ export class S3Server {
       const connection = await this.#listener.accept().catch(() => undefined);
       if (connection === undefined) break;
       this.#connections.add(connection);
+      this.connections += 1;
       if ("setNoDelay" in connection) connection.setNoDelay(true);
       const served = serveConnection(connection, (request) => this.#answer(request));
       running.push(served.finally(() => this.#connections.delete(connection)));

@@ -93,6 +93,39 @@ Deno.test("DirectoryStore.put() makes files 0600 and folders 0700 whatever the u
   }
 });
 
+Deno.test("DirectoryStore.put() makes content durable before the name, and the name before it returns", async () => {
+  await withStore(async (store, root) => {
+    await store.put("a/first", text("x")); // the private folders
+    const events: string[] = [];
+    const real = { open: Deno.open, link: Deno.link, sync: Deno.FsFile.prototype.sync };
+    const files = new WeakMap<object, string>();
+    Deno.open = async (path, options) => {
+      const file = await real.open(path, options);
+      files.set(
+        file,
+        String(path).slice(root.length).replace(/^\/\.backupctl\/tmp\/.*/, "temporary"),
+      );
+      return file;
+    };
+    Deno.link = async (from, to) => {
+      events.push(`link ${String(to).slice(root.length)}`);
+      await real.link(from, to);
+    };
+    Deno.FsFile.prototype.sync = async function () {
+      await real.sync.call(this);
+      events.push(`sync ${files.get(this)}`);
+    };
+    try {
+      await store.put("a/b/c", text("x"), { ifAbsent: true });
+      equal(events, ["sync temporary", "sync /a", "link /a/b/c", "sync /a/b"]);
+    } finally {
+      Deno.open = real.open;
+      Deno.link = real.link;
+      Deno.FsFile.prototype.sync = real.sync;
+    }
+  });
+});
+
 Deno.test("DirectoryStore.put() stores the bytes as they are under the name of the key", async () => {
   await withStore(async (store, root) => {
     await store.put("wal/00000001/file.zst", text("plain"), { metadata: { sha256: "ab" } });
@@ -215,6 +248,24 @@ Deno.test("DirectoryStore.delete() removes the folders that became empty, not th
   });
 });
 
+Deno.test("DirectoryStore.put() makes its folder again when that is removed before the name", async () => {
+  await withStore(async (store, root) => {
+    const link = Deno.link;
+    let removals = 0;
+    Deno.link = async (from, to) => {
+      if (removals++ < 2) await Deno.remove(`${root}/a`, { recursive: true });
+      await link(from, to);
+    };
+    try {
+      await store.put("a/b/c", text("x"), { ifAbsent: true });
+    } finally {
+      Deno.link = link;
+    }
+    equal(removals, 3);
+    equal(await bytesOf(await store.get("a/b/c")), text("x"));
+  });
+});
+
 Deno.test("DirectoryStore.put() survives that its folder is removed as empty meanwhile", async () => {
   await withStore(async (store) => {
     let ended = false;
@@ -248,6 +299,29 @@ Deno.test("DirectoryStore.head() knows the metadata of an object whose put was c
   });
 });
 
+Deno.test("DirectoryStore.head() knows the metadata of an object from the moment it is there", async () => {
+  await withStore(async (store, root) => {
+    await store.put("old", text("old"), { metadata: { sha256: "old" } });
+    const rename = Deno.rename;
+    const seen: unknown[] = [];
+    Deno.rename = async (from, to) => {
+      if (String(to).startsWith(`${root}/.backupctl/metadata/`)) {
+        const key = String(to).split("/").at(-1)!;
+        seen.push((await new DirectoryStore(root).head(key))?.metadata);
+      }
+      await rename(from, to);
+    };
+    try {
+      await store.put("old", text("new"), { metadata: { sha256: "new" } });
+      await store.put("first", text("1"), { ifAbsent: true, metadata: { sha256: "first" } });
+      await store.put("old", text("3rd"));
+    } finally {
+      Deno.rename = rename;
+    }
+    equal(seen, [{ sha256: "new" }, { sha256: "first" }, {}]);
+  });
+});
+
 Deno.test("DirectoryStore.head() does not give the metadata of an object that others removed", async () => {
   await withStore(async (store, root) => {
     await store.put("key", text("hello"), { metadata: { sha256: "old" } });
@@ -273,6 +347,7 @@ Deno.test("DirectoryStore.abortUploads() gives up old unfinished files of the pr
     const before = new Date(Date.now() - HOUR_MS / 2);
     equal(await store.abortUploads("a/", { before }), 1);
     equal(await names(folder), ["a%2Fyoung.3", "b%2Fold.2"]);
+    await Deno.writeTextFile(`${folder}/b%2Fold.2.metadata`, '{"key": "b/o'); // died in the middle
     equal(await store.abortUploads("", { before }), 1);
     equal(await names(folder), ["a%2Fyoung.3"]);
   });

@@ -66,6 +66,7 @@ for (const [name, { options, message, hint }] of Object.entries(refusals)) {
       () => rig.store.put("key", text("x")),
       () => rig.store.put("key", content(350_000)),
       () => rig.store.get("key"),
+      () => rig.store.head("key"),
       () => Array.fromAsync(rig.store.list("")),
       () => rig.store.delete(["key"]),
     ];
@@ -114,7 +115,7 @@ for (const [call, hint] of permissions) {
       match(error.hint ?? "", hint);
       return error instanceof StorageError;
     });
-    equal(rig.server.requests.length, 1);
+    equal(rig.server.requests.length, call === "head" ? 2 : 1);
   });
 }
 

@@ -5,6 +5,7 @@ import { StorageError } from "../../../src/domain/errors.ts";
 import { probeConditionalPut } from "../../../src/storage/probe.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
 import { bytesOf, content, streamOf, stuckStream, text } from "../../support/bodies.ts";
+import { selfSigned } from "../../support/storage/certificates.ts";
 import { startS3 } from "../../support/storage/s3_rig.ts";
 
 const BIG = content(350_001);
@@ -179,6 +180,25 @@ Deno.test("S3Store has at most four parts of an object in flight, and goes on wh
   equal(state, "waiting", "the body is not read on while four parts are in flight");
   abort.abort(new Error("enough"));
   match(String(await settled), /enough/);
+});
+
+Deno.test("S3Store uses its connections again", async () => {
+  const { authority, certificate, key } = await selfSigned("127.0.0.1");
+  const caFile = await Deno.makeTempFile();
+  await Deno.writeTextFile(caFile, authority);
+  for (const tls of [undefined, { cert: certificate, key }]) {
+    await using rig = startS3({ server: { tls }, store: { caFile } });
+    for (let round = 0; round < 10; round++) {
+      await rig.store.put("key", content(90_000));
+      equal((await bytesOf(await rig.store.get("key"))).length, 90_000);
+      equal((await bytesOf(await rig.store.get("key", { range: [5, 10] }))).length, 5);
+      await rig.store.head("key");
+      await rig.store.head("absent");
+      await Array.fromAsync(rig.store.list(""));
+    }
+    ok(rig.server.connections <= 4, `${rig.server.connections} connections for 70 requests`);
+  }
+  await Deno.remove(caFile);
 });
 
 Deno.test("S3Store marks its writes without showing it", async () => {
