@@ -40,6 +40,7 @@ export type { BackupKind, BackupMethod } from "./src/domain/backup_id.ts";
 export { formatLsn, type Lsn, parseLsn } from "./src/domain/lsn.ts";
 
 export * from "./src/engine/engine.ts";
+export type { EpochMicros } from "./src/engine/recovery/recovery_time.ts";
 
 export type * from "./src/storage/storage.ts";
 export type { ByteRange } from "./src/storage/byte_range.ts";
