@@ -1,0 +1,73 @@
+/** A store, a folder that passes for a data directory, and WAL files in it. */
+import type { Bytes } from "../../src/domain/bytes.ts";
+import type { ObjectStore } from "../../src/storage/storage.ts";
+import { MemoryStore } from "../../src/storage/memory.ts";
+import { readWalFile, type WalFile } from "../../src/engine/wal/wal_file.ts";
+import type { WalPushParts } from "../../src/engine/wal/wal_push.ts";
+import { TEST_SYSTEM } from "./wal_segments.ts";
+
+/** Where the rig archives to. */
+export const PLACE = { cluster: "main", systemIdentifier: TEST_SYSTEM } as const;
+
+/** Whether faults are tried as often as the project's promises say, or only now and then. */
+export const FULL_FAULTS = Deno.env.get("BACKUPCTL_FAULTS") === "full";
+
+/** A temporary folder with `global/pg_control` and `pg_wal`. */
+export class WalRig implements AsyncDisposable {
+  readonly folder: string;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+  }
+
+  static async make(systemIdentifier: string = TEST_SYSTEM): Promise<WalRig> {
+    const folder = await Deno.makeTempDir();
+    await Deno.mkdir(`${folder}/pg_wal/archive_status`, { recursive: true });
+    await Deno.mkdir(`${folder}/global`);
+    await Deno.writeTextFile(`${folder}/PG_VERSION`, "15\n");
+    const control = new Uint8Array(8192);
+    new BigUint64Array(control.buffer)[0] = BigInt(systemIdentifier);
+    await Deno.writeFile(`${folder}/global/pg_control`, control);
+    return new WalRig(folder);
+  }
+
+  /** Writes a file of pg_wal; `ready` leaves the archiver's mark. */
+  async write(name: string, bytes: Bytes, { ready = false } = {}): Promise<string> {
+    const path = `${this.folder}/pg_wal/${name}`;
+    await Deno.writeFile(path, bytes);
+    if (ready) await Deno.writeTextFile(`${this.folder}/pg_wal/archive_status/${name}.ready`, "");
+    return path;
+  }
+
+  /** Writes and reads a file. */
+  async file(name: string, bytes: Bytes): Promise<WalFile> {
+    return readWalFile(await this.write(name, bytes));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+/** What pushing needs; a store in memory unless told otherwise. */
+export function pushParts(
+  { store = new MemoryStore(), conditionalPut = true }: {
+    readonly store?: ObjectStore;
+    readonly conditionalPut?: boolean;
+  } = {},
+): WalPushParts {
+  return { store, place: PLACE, codec: { algorithm: "zstd", level: 1 }, conditionalPut };
+}
+
+/** A store of which some calls are replaced. */
+export function storeWith(store: ObjectStore, changes: Partial<ObjectStore>): ObjectStore {
+  return {
+    location: store.location,
+    put: (...args) => store.put(...args),
+    get: (...args) => store.get(...args),
+    head: (...args) => store.head(...args),
+    list: (...args) => store.list(...args),
+    delete: (...args) => store.delete(...args),
+    ...changes,
+  };
+}

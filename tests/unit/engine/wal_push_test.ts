@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { KiB, MiB } from "../../../src/domain/bytes.ts";
+import {
+  ArchiveConflictError,
+  IntegrityError,
+  RepositoryError,
+  RunFailedError,
+  UsageError,
+} from "../../../src/domain/errors.ts";
+import { bindSystem } from "../../../src/engine/wal/system_binding.ts";
+import { readWalFile, walNameOf } from "../../../src/engine/wal/wal_file.ts";
+import { pushWal } from "../../../src/engine/wal/wal_push.ts";
+import { DirectoryStore } from "../../../src/storage/directory.ts";
+import { MemoryStore } from "../../../src/storage/memory.ts";
+import { bytesOf, text } from "../../support/bodies.ts";
+import { FULL_FAULTS, PLACE, pushParts, storeWith, WalRig } from "../../support/wal_rig.ts";
+import { makeSegment } from "../../support/wal_segments.ts";
+
+const HISTORY = "1\t0/3000110\tno recovery target specified\n";
+const BACKUP = "START WAL LOCATION: 0/2000028 (file 000000010000000000000002)\n";
+
+/** One file of every kind, and another content under the same name. */
+function kinds() {
+  const segment = makeSegment();
+  const other = makeSegment({ seed: 2 });
+  return [
+    { name: segment.name, one: segment.bytes, other: other.bytes },
+    { name: `${segment.name}.partial`, one: segment.bytes, other: other.bytes },
+    { name: "00000002.history", one: text(HISTORY), other: text(HISTORY.replace("110", "220")) },
+    { name: `${segment.name}.00000028.backup`, one: text(BACKUP), other: text(`${BACKUP}x\n`) },
+  ];
+}
+
+for (const conditionalPut of [true, false]) {
+  const how = conditionalPut ? "" : " where conditions are ignored";
+  for (const { name, one, other } of kinds()) {
+    Deno.test(`pushWal() stores ${name} once, and nothing else under its name${how}`, async () => {
+      await using rig = await WalRig.make();
+      const parts = pushParts({ conditionalPut });
+      const first = await pushWal(parts, await rig.file(name, one));
+      assert.equal(first.outcome, "stored");
+      const again = await pushWal(parts, await rig.file(name, one));
+      assert.equal(again.outcome, "already_archived");
+      assert.deepEqual(again, { ...first, outcome: "already_archived" });
+      const different = await rig.file(name, other);
+      await assert.rejects(pushWal(parts, different), ArchiveConflictError);
+      const info = await parts.store.head(first.key);
+      assert.deepEqual(info?.metadata, { "raw-bytes": `${one.length}`, sha256: first.sha256 });
+    });
+  }
+}
+
+Deno.test("pushWal() knows its own content again at another level and without metadata", async () => {
+  await using rig = await WalRig.make();
+  const parts = pushParts();
+  const { name, bytes } = makeSegment();
+  const { key } = await pushWal(parts, await rig.file(name, bytes));
+  const stronger = { ...parts, codec: { algorithm: "zstd", level: 9 } as const };
+  const again = await pushWal(stronger, await rig.file(name, bytes));
+  assert.equal(again.outcome, "already_archived");
+  await parts.store.put(key, await bytesOf(await parts.store.get(key)));
+  const copied = await pushWal(parts, await rig.file(name, bytes));
+  assert.equal(copied.outcome, "already_archived");
+  const other = await rig.file(name, makeSegment({ seed: 2 }).bytes);
+  await assert.rejects(pushWal(parts, other), ArchiveConflictError);
+});
+
+Deno.test("zstd -d opens a stored segment", async () => {
+  await using rig = await WalRig.make();
+  const parts = pushParts();
+  const { name, bytes } = makeSegment({ segmentBytes: 4 * MiB });
+  const { key } = await pushWal(parts, await rig.file(name, bytes));
+  await Deno.writeFile(`${rig.folder}/x.zst`, await bytesOf(await parts.store.get(key)));
+  const args = ["-dqc", `${rig.folder}/x.zst`];
+  const { success, stdout } = await new Deno.Command("zstd", { args }).output();
+  assert.ok(success);
+  assert.ok(Buffer.compare(stdout, bytes) === 0);
+});
+
+Deno.test("pushWal() believes a store only when it has the object", async () => {
+  await using rig = await WalRig.make();
+  const { name, bytes } = makeSegment();
+  const honest = new MemoryStore();
+  const info = (key: string, size: number) => Promise.resolve({ key, size, etag: '"x"' });
+  const liar = storeWith(honest, { put: (key) => info(key, 1) });
+  const file = await rig.file(name, bytes);
+  await assert.rejects(pushWal(pushParts({ store: liar }), file), IntegrityError);
+  const cutting = storeWith(honest, {
+    put: async (key, body, options) => {
+      await honest.put(key, (body as Uint8Array<ArrayBuffer>).subarray(0, 100), options);
+      return await info(key, (body as Uint8Array).length);
+    },
+  });
+  await assert.rejects(pushWal(pushParts({ store: cutting }), file), IntegrityError);
+});
+
+Deno.test("pushWal() stores again what somebody removed in between", async () => {
+  await using rig = await WalRig.make();
+  const { name, bytes } = makeSegment();
+  const honest = new MemoryStore();
+  let removals = 1;
+  const store = storeWith(honest, {
+    head: async (key, options) => {
+      if (removals-- > 0) await honest.delete([key]);
+      return await honest.head(key, options);
+    },
+  });
+  const report = await pushWal(pushParts({ store }), await rig.file(name, bytes));
+  assert.ok(await honest.head(report.key));
+});
+
+const RACES = FULL_FAULTS ? 1_000 : 60;
+Deno.test(`of two files under one name, one wins and the other is refused (${RACES} races)`, async () => {
+  await using rig = await WalRig.make();
+  await Deno.mkdir(`${rig.folder}/store`);
+  const wins = [0, 0];
+  for (let race = 0; race < RACES; race++) {
+    const parts = pushParts({ store: new DirectoryStore(`${rig.folder}/store`) });
+    const made = [1, 2].map((seed) => makeSegment({ number: race + 1, seed, filled: 0.02 }));
+    const files = [];
+    for (const { name, bytes } of made) files.push(await rig.file(name, bytes));
+    const results = await Promise.allSettled(files.map((file) => pushWal(parts, file)));
+    const winner = results.findIndex(({ status }) => status === "fulfilled");
+    const loser = results[1 - winner]!;
+    assert.ok(loser.status === "rejected" && loser.reason instanceof ArchiveConflictError);
+    const won = results[winner]!;
+    assert.ok(won.status === "fulfilled");
+    const info = await parts.store.head(won.value.key);
+    assert.equal(info?.metadata?.["sha256"], won.value.sha256);
+    wins[winner]! += 1;
+  }
+});
+
+const REFUSED = [
+  { what: "an empty segment", name: makeSegment().name, bytes: new Uint8Array(0) },
+  { what: "zeros", name: makeSegment().name, bytes: new Uint8Array(MiB) },
+  { what: "a cut segment", name: makeSegment().name, bytes: makeSegment().bytes.slice(0, 8 * KiB) },
+  { what: "a recycled segment", name: makeSegment({ number: 9 }).name, bytes: makeSegment().bytes },
+  { what: "a history that makes no sense", name: "00000002.history", bytes: text("<html>") },
+  { what: "an empty history", name: "00000002.history", bytes: text("") },
+  {
+    what: "a backup history file that is none",
+    name: `${makeSegment().name}.00000028.backup`,
+    bytes: text("x"),
+  },
+];
+for (const { what, name, bytes } of REFUSED) {
+  Deno.test(`readWalFile() refuses ${what}`, async () => {
+    await using rig = await WalRig.make();
+    await assert.rejects(rig.file(name, bytes), IntegrityError);
+  });
+}
+
+Deno.test("readWalFile() says when there is no such file, or a folder", async () => {
+  await using rig = await WalRig.make();
+  const { name } = makeSegment();
+  assert.throws(() => readWalFile(`${rig.folder}/pg_wal/${name}`), RunFailedError);
+  await Deno.mkdir(`${rig.folder}/pg_wal/${name}`);
+  assert.throws(() => readWalFile(`${rig.folder}/pg_wal/${name}`), IntegrityError);
+});
+
+Deno.test("walNameOf() refuses what PostgreSQL does not archive", () => {
+  for (const path of ["pg_wal/x", "pg_wal/", "%p", "../../etc/passwd", "RECOVERYXLOG"]) {
+    assert.throws(() => walNameOf(path), UsageError, path);
+  }
+});
+
+for (const conditionalPut of [true, false]) {
+  Deno.test(`bindSystem() keeps a cluster's name for one system (conditions: ${conditionalPut})`, async () => {
+    const store = new MemoryStore();
+    const bind = (systemIdentifier: string, takeOver = false) =>
+      bindSystem(store, { ...PLACE, systemIdentifier }, { takeOver, conditionalPut });
+    await bind("1");
+    await bind("1");
+    await assert.rejects(bind("2"), RepositoryError);
+    await bind("2", true);
+    await bind("2");
+    await assert.rejects(bind("1"), RepositoryError);
+    await store.put("main/system.json", text("{}"));
+    await assert.rejects(bind("2"), RepositoryError);
+  });
+}
+
+Deno.test("bindSystem() lets one of many systems win", async () => {
+  const store = new MemoryStore();
+  const results = await Promise.allSettled(
+    Array.from(
+      { length: 8 },
+      (_, index) =>
+        bindSystem(store, { ...PLACE, systemIdentifier: `${index}` }, {
+          takeOver: false,
+          conditionalPut: true,
+        }),
+    ),
+  );
+  assert.equal(results.filter(({ status }) => status === "fulfilled").length, 1);
+});
