@@ -21,6 +21,7 @@ const SERVER_PROGRAMS: readonly ProgramName[] = ["pg_ctl", "postgres", "pg_verif
 export class LocalPrograms implements ClientPrograms {
   readonly #places: ProgramPlaces;
   readonly #env: Readonly<Record<string, string>>;
+  readonly #temporary: string | undefined;
   readonly #found = new Map<ProgramName, Promise<readonly Program[]>>();
 
   /**
@@ -28,11 +29,14 @@ export class LocalPrograms implements ClientPrograms {
    *
    * @param options.bin the only folder to look in; PATH and the usual folders when absent.
    * @param options.env the process's variables.
+   * @param options.temporary the folder of password files; the system's own when absent.
    */
-  constructor({ bin, env }: {
+  constructor({ bin, env, temporary }: {
     readonly bin?: string;
+    readonly temporary?: string;
     readonly env: Readonly<Record<string, string | undefined>>;
   }) {
+    this.#temporary = temporary;
     this.#places = { ...(bin && { bin }), ...(env.PATH && { path: env.PATH }) };
     const kept = Object.entries(env).filter(([name, value]) => KEPT.test(name) && value);
     this.#env = Object.fromEntries(kept) as Record<string, string>;
@@ -53,7 +57,8 @@ export class LocalPrograms implements ClientPrograms {
     { connection, stdin = "null", env, user, cwd, signal }: RunOptions,
   ): RunningProgram {
     signal?.throwIfAborted();
-    const passwordFile = connection && writePassword(connection, user);
+    const passwordFile = connection &&
+      writePassword(connection, { reader: user, dir: this.#temporary });
     return ProgramProcess.start(program, {
       args: connection ? ["--no-password", ...args] : args,
       env: { ...this.#env, ...(connection && variables(connection, passwordFile)), ...env },
@@ -92,7 +97,7 @@ function tooOld(
 /** A file that only the program's user may read, to be removed when the program has ended. */
 function writePassword(
   { password, user }: ConnectionOptions,
-  reader: RunOptions["user"],
+  { reader, dir }: { readonly reader: RunOptions["user"]; readonly dir: string | undefined },
 ): string | undefined {
   if (password === undefined || password === "") return undefined;
   if (/[\r\n\0]/.test(password)) {
@@ -101,7 +106,10 @@ function writePassword(
       "choose another password",
     );
   }
-  const path = Deno.makeTempFileSync({ prefix: "backupctl-", suffix: ".pgpass" });
+  const path = Deno.makeTempFileSync({
+    ...(dir !== undefined && { dir }),
+    ...{ prefix: "backupctl-", suffix: ".pgpass" },
+  });
   try {
     Deno.chmodSync(path, 0o600);
     Deno.writeTextFileSync(path, passwordLine(password));

@@ -56,10 +56,8 @@ const IDENTITY = `
            as segment_bytes,
          (select setting from pg_catalog.pg_settings where name = 'data_directory') as directory`;
 
-/** On a primary the control file may lag behind a promotion: the name of the current segment does not. */
-const TIMELINE_OF_PRIMARY =
-  `select pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()) as name`;
-const TIMELINE_OF_STANDBY = `
+/** Between a promotion and the next checkpoint only the second of them knows. */
+const TIMELINE = `
   select greatest(c.timeline_id, r.min_recovery_end_timeline) as timeline
     from pg_catalog.pg_control_checkpoint() c, pg_catalog.pg_control_recovery() r`;
 const SYSTEM_IDENTIFIER =
@@ -89,15 +87,14 @@ export class SqlServer implements PostgresServer {
   /** What the server says of itself. */
   async identity(): Promise<ServerIdentity> {
     const [row = {}] = await this.query(IDENTITY);
-    const inRecovery = row.in_recovery === true;
     return {
       systemIdentifier: await this.#systemIdentifier(),
       version: Number(row.version),
       versionText: String(row.version_text),
-      timeline: await this.#timeline(inRecovery),
+      timeline: await this.#timeline(),
       walSegmentBytes: Number(row.segment_bytes),
       dataChecksums: row.checksums === true,
-      inRecovery,
+      inRecovery: row.in_recovery === true,
       dataDirectory: typeof row.directory === "string" ? row.directory : undefined,
     };
   }
@@ -223,13 +220,9 @@ export class SqlServer implements PostgresServer {
     }
   }
 
-  async #timeline(inRecovery: boolean): Promise<number> {
-    if (!inRecovery) {
-      const [row] = await this.query(TIMELINE_OF_PRIMARY);
-      return Number.parseInt(String(row?.name).slice(0, 8), 16);
-    }
+  async #timeline(): Promise<number> {
     try {
-      const [row] = await this.query(TIMELINE_OF_STANDBY);
+      const [row] = await this.query(TIMELINE);
       return Number(row?.timeline);
     } catch (error) {
       if (!isPrivilege(error)) throw error;

@@ -4,10 +4,15 @@ import { PostgresError } from "../../src/domain/errors.ts";
 import { LocalPrograms } from "../../src/postgres/client_programs.ts";
 import { clusterMajors, startCluster } from "../support/postgres_cluster.ts";
 
-/** A temporary folder that programs find in TMPDIR, and what lies there. */
-const passwordFiles = () =>
-  [...Deno.readDirSync(Deno.env.get("TMPDIR") ?? "/tmp")]
-    .map(({ name }) => name).filter((name) => /^backupctl-.*\.pgpass$/.test(name));
+/** A folder for password files, and the names of those that are there. */
+async function passwordFolder() {
+  const temporary = await Deno.makeTempDir({ prefix: "backupctl-passwords-" });
+  return {
+    temporary,
+    names: () => [...Deno.readDirSync(temporary)].map(({ name }) => name),
+    [Symbol.asyncDispose]: () => Deno.remove(temporary, { recursive: true }),
+  };
+}
 
 for (const { major, binDir } of clusterMajors()) {
   Deno.test(`LocalPrograms dumps and restores with the programs of ${major}`, async () => {
@@ -36,15 +41,19 @@ for (const { major, binDir } of clusterMajors()) {
 Deno.test("LocalPrograms shows the password to nobody, and leaves none behind", async () => {
   await using cluster = await startCluster({ auth: "scram-sha-256" });
   const password = cluster.password!;
-  const env = { ...Deno.env.toObject(), PGPASSWORD: "inherited", PGSERVICE: "x", SECRET: "canary" };
-  const programs = new LocalPrograms({ bin: cluster.binDir, env });
+  const env = { ...Deno.env.toObject(), PGPASSWORD: "given", PGSERVICE: "x", SECRET: "canary" };
+  await using folder = await passwordFolder();
+  const { temporary } = folder;
+  Deno.env.set("BACKUPCTL_TEST_CANARY", "inherited");
+  const programs = new LocalPrograms({ bin: cluster.binDir, env, temporary });
   const psql = programs.run(await programs.find("psql", 13), ["-XAtq", "-f", "-"], {
     connection: cluster.connection(),
     stdin: "piped",
   });
-  const before = passwordFiles();
-  assert.equal(before.length, 1);
-  const mode = (await Deno.stat(`${Deno.env.get("TMPDIR") ?? "/tmp"}/${before[0]}`)).mode!;
+  Deno.env.delete("BACKUPCTL_TEST_CANARY");
+  const [file, ...others] = folder.names();
+  assert.deepEqual(others, []);
+  const mode = (await Deno.stat(`${temporary}/${file}`)).mode!;
   assert.equal(mode & 0o777, 0o600);
   const writer = psql.stdin.getWriter();
   await writer.write(new TextEncoder().encode("\\! tr '\\0' ' ' < /proc/$PPID/cmdline\n\\! env\n"));
@@ -55,15 +64,17 @@ Deno.test("LocalPrograms shows the password to nobody, and leaves none behind", 
   assert.match(output, /psql --no-password -XAtq/);
   assert.match(output, /PGPASSFILE=/);
   assert.match(output, /^in$/m);
-  for (const secret of [password, "inherited", "canary", "PGSERVICE"]) {
+  for (const secret of [password, "given", "inherited", "canary", "PGSERVICE"]) {
     assert.ok(!output.includes(secret), secret);
   }
-  assert.deepEqual(passwordFiles(), []);
+  assert.deepEqual(folder.names(), []);
 });
 
 Deno.test("LocalPrograms reports what a program said when it failed, and tidies up", async () => {
   await using cluster = await startCluster({ auth: "scram-sha-256" });
-  const programs = new LocalPrograms({ bin: cluster.binDir, env: {} });
+  await using folder = await passwordFolder();
+  const { temporary } = folder;
+  const programs = new LocalPrograms({ bin: cluster.binDir, env: {}, temporary });
   const connection = cluster.connection({ password: "wrong" });
   const dump = programs.run(await programs.find("pg_dump", 13), [], { connection });
   await dump.stdout.cancel();
@@ -72,12 +83,14 @@ Deno.test("LocalPrograms reports what a program said when it failed, and tidies 
     assert.match(error.message, /pg_dump ended with status 1: .*authentication failed/);
     return true;
   });
-  assert.deepEqual(passwordFiles(), []);
+  assert.deepEqual(folder.names(), []);
 });
 
 Deno.test("LocalPrograms ends a program by its signal, and tidies up", async () => {
   await using cluster = await startCluster({ auth: "scram-sha-256" });
-  const programs = new LocalPrograms({ bin: cluster.binDir, env: {} });
+  await using folder = await passwordFolder();
+  const { temporary } = folder;
+  const programs = new LocalPrograms({ bin: cluster.binDir, env: {}, temporary });
   const controller = new AbortController();
   const args = ["-XAtq", "-c", "select 'begun'", "-c", "select pg_sleep(600)"];
   const psql = programs.run(await programs.find("psql", 13), args, {
@@ -89,7 +102,7 @@ Deno.test("LocalPrograms ends a program by its signal, and tidies up", async () 
   controller.abort(new Error("enough"));
   await assert.rejects(psql.finished(), /^Error: enough$/);
   await reader.cancel();
-  assert.deepEqual(passwordFiles(), []);
+  assert.deepEqual(folder.names(), []);
 });
 
 Deno.test("LocalPrograms dumps over TLS with the same trust as SQL", async () => {

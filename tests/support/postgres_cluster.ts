@@ -96,7 +96,7 @@ export class Cluster implements AsyncDisposable {
     this.certificates = layout.certificates;
   }
 
-  /** It may change with {@link start}. */
+  /** It stays the same when the server is started again, unless somebody took it. */
   get port(): number {
     return this.#port;
   }
@@ -186,6 +186,7 @@ export class Cluster implements AsyncDisposable {
       folder: this.folder,
       settings,
       env,
+      ...(this.#port > 0 && { port: this.#port }),
     });
     this.#process = started.process;
     this.#port = started.port;

@@ -9,6 +9,8 @@ export interface ProcessOptions {
   readonly folder: string;
   readonly settings: Readonly<Record<string, string | number>>;
   readonly env: Readonly<Record<string, string>>;
+  /** Tried first; a free one when absent or taken. */
+  readonly port?: number;
 }
 
 const SIGNALS = {
@@ -56,7 +58,7 @@ export class PostgresProcess {
    */
   static async start(options: ProcessOptions): Promise<{ process: PostgresProcess; port: number }> {
     for (let attempt = 1;; attempt++) {
-      const port = freePort();
+      const port = attempt === 1 && options.port ? options.port : freePort();
       const process = new PostgresProcess(spawn(options, port), options.folder);
       try {
         await process.logged(READY);
