@@ -12,7 +12,6 @@ const WORDS: Readonly<Record<string, string>> = {
   "wal-fetch": "WAL is not archived; a physical backup brings the WAL that it needs itself",
   "wal-get": "WAL is not archived; a physical backup brings the WAL that it needs itself",
   "archive-get": "WAL is not archived; a physical backup brings the WAL that it needs itself",
-  "wal": "WAL is not archived; a physical backup brings the WAL that it needs itself",
   "verify": "a restore checks every length and hash of what it reads",
   "drill": '"restore --destination" into a scratch folder is the drill by hand',
   "keep": "nothing is ever removed, so every backup is kept",
@@ -24,30 +23,15 @@ const WORDS: Readonly<Record<string, string>> = {
 
 /** Flags of commands that are here. */
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
-  "backup full": ["--wait-wal", "--keep"],
-  "restore": [
-    "--to",
-    "--to-lsn",
-    "--to-xid",
-    "--to-name",
-    "--immediate",
-    "--latest",
-    "--timeline",
-    "--action",
-    "--exclusive",
-    "--force",
-    "--delta",
-    "--standby",
-    "--start",
-  ],
+  "backup full": ["--keep"],
+  "restore": ["--force", "--delta"],
   "status": ["--watch", "--chart"],
   "test": ["--deep", "--exit-on-stale", "--nagios"],
 };
 
 const FLAG_HINTS: Readonly<Record<string, string>> = {
   "backup full": 'see "backupctl backup full --help"',
-  "restore":
-    'a backup is restored as it was at its end, into an empty folder; see "backupctl restore --help"',
+  "restore": 'a backup is restored into an empty folder; see "backupctl restore --help"',
   "status": 'see "backupctl status --help"',
   "test": 'see "backupctl test --help"',
 };

@@ -1,15 +1,25 @@
 import { formatBytes } from "../domain/bytes.ts";
-import type { RestorePlan } from "../engine/engine.ts";
+import type { RecoveryPlan, RestorePlan } from "../engine/engine.ts";
 import { escapeControl } from "../log/format_record.ts";
 import { backupDocument, formatTime } from "./backup_document.ts";
 import { type Context, printResult } from "./context.ts";
+import { recoveryDocument, recoveryFacts } from "./recovery_plan.ts";
 
 /** Prints what a restore would do, and what stands in its way. */
-export function printRestorePlan(plan: RestorePlan, context: Context): void {
-  printResult(context, { json: () => planDocument(plan), text: () => planText(plan) });
+export function printRestorePlan(
+  plan: RestorePlan,
+  { recovery, context }: {
+    readonly recovery: RecoveryPlan | undefined;
+    readonly context: Context;
+  },
+): void {
+  printResult(context, {
+    json: () => planDocument(plan, recovery),
+    text: () => planText(plan, recovery),
+  });
 }
 
-function planDocument(plan: RestorePlan): unknown {
+function planDocument(plan: RestorePlan, recovery: RecoveryPlan | undefined): unknown {
   return {
     schema: "backupctl.restore_plan/1",
     backup: backupDocument(plan.backup),
@@ -19,15 +29,16 @@ function planDocument(plan: RestorePlan): unknown {
     write_bytes: plan.writeBytes,
     free_bytes: plan.freeBytes,
     tablespaces: plan.tablespaces,
+    recovery: recovery ? recoveryDocument(recovery) : null,
     obstacles: plan.obstacles,
     possible: plan.obstacles.length === 0,
   };
 }
 
-function planText(plan: RestorePlan): string {
+function planText(plan: RestorePlan, recovery: RecoveryPlan | undefined): string {
   const { backup } = plan;
   const version = Math.floor(backup.postgresVersion / 10_000);
-  const facts: [string, string][] = [
+  const facts: (readonly [string, string])[] = [
     [
       "backup",
       `${backup.id}, ${backup.method} ${backup.kind}, ended ${formatTime(backup.stoppedAt)}`,
@@ -40,6 +51,7 @@ function planText(plan: RestorePlan): string {
     ]),
     ["fetch", `${formatBytes(plan.fetchBytes)} in ${plan.objects} objects`],
     ["write", `${formatBytes(plan.writeBytes)}${freeText(plan)}`],
+    ...(recovery ? recoveryFacts(recovery) : []),
   ];
   const lines = facts.map(([name, text]) => `  ${name.padEnd(12)}${escapeControl(text)}\n`);
   if (plan.obstacles.length === 0) {

@@ -120,6 +120,10 @@ async function runCommand(line: CommandLine, context: Context): Promise<number> 
       return await run((await import("./commands/status.ts")).status, { line, context });
     case "test":
       return await run((await import("./commands/test.ts")).test, { line, context });
+    case "wal status":
+      return await run((await import("./commands/wal_status.ts")).walStatus, { line, context });
+    case "wal verify":
+      return await run((await import("./commands/wal_verify.ts")).walVerify, { line, context });
     case "catalog rebuild":
       return await run((await import("./commands/catalog_rebuild.ts")).catalogRebuild, {
         line,

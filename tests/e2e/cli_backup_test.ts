@@ -52,8 +52,8 @@ Deno.test("backup, status, restore and the rest work as typed", async (t) => {
     id = /^backup (\S+) is complete \(logical full, label primeiro-backup\)$/m.exec(stdout)![1]!;
     const events = stderr.trim().split("\n").map((line) => JSON.parse(line));
     assert.deepEqual(events.map(({ event }) => event).filter((event) => !/progress/.test(event)), [
-      "backup.note",
       "backup.started",
+      "backup.note",
       "backup.finished",
     ]);
     const finished = events.at(-1);

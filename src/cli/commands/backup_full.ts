@@ -2,7 +2,7 @@ import type { BackupManifest } from "../../catalog/catalog.ts";
 import type { BackupMethod } from "../../domain/backup_id.ts";
 import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
 import { UsageError } from "../../domain/errors.ts";
-import type { FullBackupOptions } from "../../engine/engine.ts";
+import type { BackupParts, FullBackupOptions } from "../../engine/engine.ts";
 import { backupDocument, ratio } from "../backup_document.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
@@ -24,88 +24,137 @@ type Line = CommandOf<"backup full">;
 /** Takes a full backup. */
 export const backupFull: Command<Line> = async (line, context) => {
   await using session = await openSession(context, "backup");
-  const method = chooseMethod(line, session);
-  const { parseCodec } = await import("../../codec/codec.ts");
-  const { compression } = session.loaded.config;
-  const options: FullBackupOptions = {
-    method,
-    codec: parseCodec(method === "physical" ? compression.pages : compression.dumps),
-    ...(line.label !== undefined && { label: line.label }),
-    ...(line.annotations.length > 0 && { annotations: Object.fromEntries(line.annotations) }),
-    ...(line.databases.length > 0 && { databases: line.databases }),
-    ...(method === "physical" && { fastCheckpoint: line.fastCheckpoint }),
-    ...(method === "physical" && line.maxRate !== undefined && { maxRateKb: line.maxRate }),
-    signal: context.signal,
-  };
+  const asked = askedMethod(line, session);
+  const run = { line, session, context };
   if (line.dryRun) {
     const { dryRun } = await import("../dry_run.ts");
-    return await dryRun(options, { session, context });
+    return await withParts(run, async (parts) => {
+      const method = await resolveMethod(asked, { ...run, parts });
+      return await dryRun(await backupOptions(method, run), { session, context });
+    });
   }
   const manifest = await trackRun(session, context, {
     task: "backup",
     operation: "backup full",
-    what: `${method} backup of cluster ${session.loaded.config.cluster}`,
-    work: () => take(options, { line, session, context }),
+    what: `${
+      asked === "auto" ? "" : `${asked} `
+    }backup of cluster ${session.loaded.config.cluster}`,
+    work: () => withParts(run, (parts) => take(asked, { ...run, parts })),
     result: (made) => ({ backup: made, rawBytes: made.rawBytes, storedBytes: made.storedBytes }),
   });
   if (!line.quiet || line.output === "json") print(manifest, { session, context });
   return 0;
 };
 
-/** The method, with a line that says what the other one would give. @throws {UsageError} */
-function chooseMethod(line: Line, { loaded, progress }: Session): BackupMethod {
+interface Run {
+  readonly line: Line;
+  readonly session: Session;
+  readonly context: Context;
+}
+
+type RunWithParts = Run & { readonly parts: BackupParts };
+
+/** What the flags and the configuration ask for. @throws {UsageError} when they contradict. */
+function askedMethod(line: Line, { loaded }: Session): "auto" | BackupMethod {
   const asked = line.method ?? loaded.config.backup.method;
-  if (asked === "physical" && line.databases.length > 0) {
+  if (line.databases.length === 0) {
+    if (asked === "logical") refusePhysicalFlags(line);
+    return asked;
+  }
+  if (asked === "physical") {
     throw new UsageError(
       "--database does not go with a physical backup, which holds the whole cluster",
       "take a logical backup of single databases: --method logical",
     );
   }
-  const physicalFlag = line.maxRate !== undefined
-    ? "--max-rate"
-    : line.fastCheckpoint
-    ? "--fast-checkpoint"
-    : undefined;
-  if (asked !== "physical" && physicalFlag !== undefined) {
-    throw new UsageError(
-      `${physicalFlag} goes with a physical backup only, and this one would be logical`,
-      "add --method physical, or leave the flag out",
-    );
-  }
-  if (asked !== "auto") return asked;
-  progress.note("method logical; --method physical copies the whole cluster by a base backup");
+  refusePhysicalFlags(line);
   return "logical";
 }
 
+/** @throws {UsageError} */
+function refusePhysicalFlags(line: Line): void {
+  const flag = line.maxRate !== undefined
+    ? "--max-rate"
+    : line.waitWal !== undefined
+    ? "--wait-wal"
+    : line.fastCheckpoint
+    ? "--fast-checkpoint"
+    : undefined;
+  if (flag === undefined) return;
+  throw new UsageError(
+    `${flag} goes with a physical backup only, and this one would be logical`,
+    "add --method physical, or leave the flag out",
+  );
+}
+
+/** The method, with a line that says why and what the other one would take. */
+async function resolveMethod(
+  asked: "auto" | BackupMethod,
+  { line, session, context: { signal }, parts: { server, store } }: RunWithParts,
+): Promise<BackupMethod> {
+  if (asked !== "auto") return asked;
+  const { chooseMethod } = await import("../../engine/choose_method.ts");
+  const { systemIdentifier } = await server.identity();
+  const place = { cluster: session.loaded.config.cluster, systemIdentifier };
+  const { method, reason } = await chooseMethod(server, { store, place, signal });
+  session.progress.note(`method ${reason}`);
+  if (method === "logical") refusePhysicalFlags(line);
+  return method;
+}
+
+async function backupOptions(
+  method: BackupMethod,
+  { line, session, context }: Run,
+): Promise<FullBackupOptions> {
+  const { parseCodec } = await import("../../codec/codec.ts");
+  const { compression, backup } = session.loaded.config;
+  return {
+    method,
+    codec: parseCodec(method === "physical" ? compression.pages : compression.dumps),
+    ...(line.label !== undefined && { label: line.label }),
+    ...(line.annotations.length > 0 && { annotations: Object.fromEntries(line.annotations) }),
+    ...(line.databases.length > 0 && { databases: line.databases }),
+    ...(method === "physical" && {
+      fastCheckpoint: line.fastCheckpoint,
+      waitWal: line.waitWal ?? backup.wait_wal,
+      ...(line.maxRate !== undefined && { maxRateKb: line.maxRate }),
+    }),
+    signal: context.signal,
+  };
+}
+
 async function take(
-  options: FullBackupOptions,
-  { line, session, context }: {
-    readonly line: Line;
-    readonly session: Session;
-    readonly context: Context;
-  },
+  asked: "auto" | BackupMethod,
+  run: RunWithParts,
 ): Promise<BackupManifest> {
+  const { BackupEngine } = await import("../../engine/engine.ts");
+  const method = await resolveMethod(asked, run);
+  return await new BackupEngine(run.parts).full(await backupOptions(method, run));
+}
+
+async function withParts<Result>(
+  { line, session, context }: Run,
+  work: (parts: BackupParts) => Promise<Result>,
+): Promise<Result> {
   const { config } = session.loaded;
   const connection = await resolveServer(config, context);
   const store = await openStore(config, session.log);
   await using server = await openServer(connection);
   using codecs = await openCodecs(config, line.jobs);
-  const { BackupEngine } = await import("../../engine/engine.ts");
-  const engine = new BackupEngine({
-    repository: await openCatalog(store, config),
-    store,
-    codecs,
-    server,
-    connection,
-    baseBackups: await openBaseBackups(connection),
-    programs: await openPrograms(config, context),
-    clock: context.clock,
-    progress: session.progress,
-    toolVersion: VERSION,
-    host: Deno.hostname(),
-  });
   try {
-    return await engine.full(options);
+    return await work({
+      repository: await openCatalog(store, config),
+      store,
+      codecs,
+      server,
+      connection,
+      baseBackups: await openBaseBackups(connection),
+      programs: await openPrograms(config, context),
+      clock: context.clock,
+      progress: session.progress,
+      toolVersion: VERSION,
+      host: Deno.hostname(),
+    });
   } finally {
     await store.close?.();
   }

@@ -1,14 +1,22 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
-import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
 import { DestinationError, UsageError } from "../../domain/errors.ts";
-import type { RestoreEngine, RestoreOptions } from "../../engine/engine.ts";
-import { escapeControl } from "../../log/format_record.ts";
-import { backupDocument } from "../backup_document.ts";
-import { type Command, type Context, printResult } from "../context.ts";
+import type {
+  RecoveryPlan,
+  RecoveryRequest,
+  RestoreEngine,
+  RestoreOptions,
+} from "../../engine/engine.ts";
+import { fetchCommand } from "../../engine/recovery/recovery_settings.ts";
+import { parseRecoveryRequest } from "../../engine/recovery/recovery_target.ts";
+import type { ClientPrograms } from "../../postgres/postgres.ts";
+import type { Command, Context } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
 import { openCatalog, openCodecs, openPrograms, openStore, resolveServer } from "../open_parts.ts";
 import { printRestorePlan } from "../restore_plan.ts";
+import { ownCommand, secretVariables } from "../own_command.ts";
+import { printRestored } from "../restored_report.ts";
 import { openSession, type Session } from "../session.ts";
+import { checkStart, startServer } from "../start_server.ts";
 import { trackRun } from "../track_run.ts";
 
 type Line = CommandOf<"restore">;
@@ -16,23 +24,33 @@ type Line = CommandOf<"restore">;
 /** Restores a backup, or says what a restore would do. */
 export const restore: Command<Line> = async (line, context) => {
   checkTarget(line);
+  const request = recoveryRequest(line);
   await using session = await openSession(context, "restore");
   const { config } = session.loaded;
-  const options = await restoreOptions(line, { session, context });
+  const given = await restoreOptions(line, { session, context });
   const store = await openStore(config, session.log);
   using codecs = await openCodecs(config, line.jobs);
   const { RestoreEngine } = await import("../../engine/engine.ts");
+  const programs = await openPrograms(config, context);
   const engine = new RestoreEngine({
     repository: await openCatalog(store, config),
     store,
     codecs,
-    programs: await openPrograms(config, context),
+    programs,
     progress: session.progress,
   });
   try {
-    const backup = await engine.choose(line.backupId, context.signal);
-    if (line.plan) return await plan(backup, { engine, options, session, context });
-    await run(backup, { line, engine, options, session, context });
+    const { signal } = context;
+    const recovery = request && await engine.planRecovery(request, {
+      ...(line.backupId !== undefined && { backupId: line.backupId }),
+      signal,
+    });
+    const backup = recovery?.backup ?? await engine.choose(line.backupId, signal);
+    checkPhysicalFlags(line, backup);
+    const options = recovery ? withRecovery(given, recovery, { session, context }) : given;
+    const parts = { line, engine, programs, options, recovery, session, context };
+    if (line.plan) return await plan(backup, parts);
+    await run(backup, parts);
     return 0;
   } finally {
     await store.close?.();
@@ -54,6 +72,55 @@ function checkTarget(line: Line): void {
   );
 }
 
+/** @throws {UsageError} when only a physical backup could do what is asked. */
+function checkPhysicalFlags(line: Line, backup: BackupManifest): void {
+  const flag = line.start ? "--start" : line.keepArchiving ? "--keep-archiving" : undefined;
+  if (flag === undefined || backup.method === "physical") return;
+  throw new UsageError(
+    `${flag} goes with a physical backup, and ${backup.id} is a logical one`,
+    "leave it out, or name a physical backup with --backup-id",
+  );
+}
+
+/** @throws {UsageError} */
+function recoveryRequest(line: Line): RecoveryRequest | undefined {
+  const { to, toLsn, toXid, toName, timeline, action } = line;
+  const request = parseRecoveryRequest({
+    ...(to !== undefined && { to }),
+    ...(toLsn !== undefined && { toLsn }),
+    ...(toXid !== undefined && { toXid }),
+    ...(toName !== undefined && { toName }),
+    ...(timeline !== undefined && { timeline }),
+    ...(action !== undefined && { action }),
+    immediate: line.immediate,
+    latest: line.latest,
+    exclusive: line.exclusive,
+    standby: line.standby,
+  });
+  if (!request || line.destination !== undefined) return request;
+  throw new UsageError(
+    "rolling forward needs a data directory of its own, and --into names a live server",
+    "give --destination FOLDER instead",
+  );
+}
+
+function withRecovery(
+  options: RestoreOptions,
+  { request, timeline, notes }: RecoveryPlan,
+  { session, context }: { readonly session: Session; readonly context: Context },
+): RestoreOptions {
+  const { env, options: { config } } = context;
+  const restoreCommand = fetchCommand(ownCommand(session.loaded, { env, config }));
+  const secrets = secretVariables(env);
+  for (const note of notes) session.progress.note(note);
+  if (secrets.length > 0) {
+    session.progress.note(
+      `the server needs ${secrets.join(", ")} in its environment to fetch the WAL`,
+    );
+  }
+  return { ...options, recovery: { request, timeline, restoreCommand } };
+}
+
 async function restoreOptions(
   line: Line,
   { session, context }: { readonly session: Session; readonly context: Context },
@@ -67,13 +134,17 @@ async function restoreOptions(
       into: await resolveServer(config, { ...context, url: line.into }),
     }),
     ...(line.databases.length > 0 && { databases: line.databases }),
+    ...(line.keepArchiving && { keepArchiving: true }),
     ...(line.tablespaceMap.length > 0 && { tablespaceMap: new Map(line.tablespaceMap) }),
     signal: context.signal,
   };
 }
 
 interface Run {
+  readonly line: Line;
   readonly engine: RestoreEngine;
+  readonly programs: ClientPrograms;
+  readonly recovery: RecoveryPlan | undefined;
   readonly options: RestoreOptions;
   readonly session: Session;
   readonly context: Context;
@@ -82,18 +153,17 @@ interface Run {
 /** Exit status 9 when the restore could not start as things are. */
 async function plan(
   backup: BackupManifest,
-  { engine, options, session, context }: Run,
+  { engine, options, recovery, session, context }: Run,
 ): Promise<number> {
   const found = await engine.plan(backup, options);
   session.progress[Symbol.dispose]();
-  printRestorePlan(found, context);
+  printRestorePlan(found, { recovery, context });
   return found.obstacles.length === 0 ? 0 : new DestinationError("").exitCode;
 }
 
-async function run(
-  backup: BackupManifest,
-  { line, engine, options, session, context }: Run & { readonly line: Line },
-): Promise<void> {
+async function run(backup: BackupManifest, parts: Run): Promise<void> {
+  const { line, engine, programs, options, recovery, session, context } = parts;
+  if (line.start) await checkStart(backup, programs);
   const report = await trackRun(session, context, {
     task: "restore",
     operation: "restore",
@@ -102,26 +172,14 @@ async function run(
     work: () => engine.restore(backup, options),
     result: ({ rawBytes, fetchedBytes }) => ({ backup, rawBytes, storedBytes: fetchedBytes }),
   });
-  if (!line.quiet || line.output === "json") print(report, context);
-}
-
-function print(
-  report: Awaited<ReturnType<RestoreEngine["restore"]>>,
-  context: Context,
-): void {
-  const { backup, destination, files, rawBytes, fetchedBytes, durationSeconds } = report;
-  printResult(context, {
-    json: () => ({
-      schema: "backupctl.restore/1",
-      backup: backupDocument(backup),
-      destination,
-      files,
-      size_bytes: rawBytes,
-      fetched_bytes: fetchedBytes,
-      duration_seconds: durationSeconds,
-    }),
-    text: () =>
-      `backup ${backup.id} is restored to ${escapeControl(destination)}\n` +
-      `  ${formatBytes(rawBytes)} in ${formatSeconds(durationSeconds)}\n`,
-  });
+  const server = line.start
+    ? await startServer(
+      { backup, dataDirectory: report.destination, request: recovery?.request },
+      { programs, session, context },
+    )
+    : undefined;
+  session.progress[Symbol.dispose]();
+  if (!line.quiet || line.output === "json") {
+    printRestored(report, { recovery, server, keepArchiving: line.keepArchiving, context });
+  }
 }

@@ -1,5 +1,7 @@
 import type { BackupManifest, UnreadableBackup } from "../../catalog/catalog.ts";
 import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
+import { viewNewestArchive } from "../../engine/recovery/plan_recovery.ts";
+import { reportWal, type WalReport } from "../../engine/wal_report.ts";
 import { escapeControl } from "../../log/format_record.ts";
 import { backupDocument, formatTime, ratio } from "../backup_document.ts";
 import { type Command, type Context, printResult } from "../context.ts";
@@ -7,6 +9,7 @@ import type { CommandOf } from "../grammar/grammar.ts";
 import { openCatalog, openStore } from "../open_parts.ts";
 import { loadSettings } from "../session.ts";
 import { type Column, formatTable } from "../table.ts";
+import { gapDocument, windowDocument, windowTable } from "../wal_windows_view.ts";
 
 type Line = CommandOf<"status">;
 
@@ -19,9 +22,11 @@ interface Status {
   /** Those that were asked for, newest last. */
   readonly shown: readonly BackupManifest[];
   readonly unreadable: readonly UnreadableBackup[];
+  /** What is archived; undefined when nothing is and no physical backup either. */
+  readonly wal: WalReport | undefined;
 }
 
-/** Lists the backups, from the repository alone: the server may be gone. */
+/** Windows first, then the backups, from the repository alone: the server may be gone. */
 export const status: Command<Line> = async (line, context) => {
   const { config } = await loadSettings(context);
   const store = await openStore(config);
@@ -39,7 +44,9 @@ export const status: Command<Line> = async (line, context) => {
     });
     const shown = line.last === undefined ? all : all.slice(-line.last);
     const { cluster, location } = repository;
-    print({ cluster, location, all, shown, unreadable }, context);
+    const view = await viewNewestArchive(store, { cluster, backups: all, signal });
+    const wal = view && reportWal(view, { now: context.clock.now() });
+    print({ cluster, location, all, shown, unreadable, wal }, context);
     return 0;
   } finally {
     await store.close?.();
@@ -58,8 +65,9 @@ function print(found: Status, context: Context): void {
   }
 }
 
-/** Windows, gaps, WAL and runs are what this version does not know. */
-function statusDocument({ cluster, location, all, shown, unreadable }: Status): unknown {
+/** Backlog, failures and runs are what only the server knows, and it is not asked. */
+function statusDocument(found: Status): unknown {
+  const { cluster, location, all, shown, unreadable, wal } = found;
   const newest = all.at(-1);
   return {
     schema: "backupctl.status/1",
@@ -69,13 +77,23 @@ function statusDocument({ cluster, location, all, shown, unreadable }: Status): 
       postgres_version: newest?.postgresVersion ?? null,
     },
     repository: location,
-    windows: [],
-    gaps: [],
+    windows: wal?.windows.map(windowDocument) ?? [],
+    gaps: wal?.gaps.map(gapDocument) ?? [],
     backups: shown.map(backupDocument),
     unreadable,
-    wal: null,
+    wal: wal && wal.segments > 0
+      ? {
+        last_archived: wal.lastArchived ?? null,
+        last_archived_at: wal.lastArchivedAt?.toISOString() ?? null,
+        segments: wal.segments,
+        stored_bytes: wal.storedBytes,
+        backlog_files: null,
+        backlog_bytes: null,
+        failed_count: null,
+      }
+      : null,
     runs: null,
-    storage_bytes: storedBytes(all),
+    storage_bytes: storedBytes(all) + (wal?.storedBytes ?? 0),
   };
 }
 
@@ -92,8 +110,13 @@ const COLUMNS: readonly Column[] = [
   { title: "STATE" },
 ];
 
-function statusText({ cluster, location, all, shown }: Status, { terminal }: Context): string {
-  if (all.length === 0) return `no backups of cluster ${cluster} in ${location} yet\n`;
+function statusText(found: Status, { terminal }: Context): string {
+  const { cluster, location, all, shown, wal } = found;
+  const { color } = terminal.stdout;
+  const windows = wal ? windowTable(wal, { color }) : "";
+  if (all.length === 0 && windows === "") {
+    return `no backups of cluster ${cluster} in ${location} yet\n`;
+  }
   const rows = shown.map((manifest) => {
     const { id, method, kind, label, stopped_at, duration_seconds, state } = backupDocument(
       manifest,
@@ -115,8 +138,8 @@ function statusText({ cluster, location, all, shown }: Status, { terminal }: Con
   const more = left > 0 ? `, ${left} older not shown` : "";
   const count = `${all.length} ${all.length === 1 ? "backup" : "backups"}`;
   return `cluster ${cluster} in ${location}: ${count}, ` +
-    `${formatBytes(storedBytes(all))} stored${more}\n\n` +
-    formatTable(COLUMNS, rows, { color: terminal.stdout.color });
+    `${formatBytes(storedBytes(all) + (wal?.storedBytes ?? 0))} stored${more}\n\n` +
+    (windows === "" ? "" : `${windows}\n`) + formatTable(COLUMNS, rows, { color });
 }
 
 function storedBytes(manifests: readonly BackupManifest[]): number {

@@ -11,10 +11,13 @@ import { argument, command, constant, flag, option } from "@optique/core/primiti
 import { choice, integer } from "@optique/core/valueparser";
 import type { InferValue } from "@optique/core/parser";
 import { globalOptions } from "./global_options.ts";
+import { recoveryFlags } from "./recovery_flags.ts";
+import { walCommands } from "./wal_commands.ts";
 import { helpPage } from "./help_page.ts";
 import {
   annotation,
   backupIdKind,
+  duration,
   label,
   rate,
   serverUrl,
@@ -56,6 +59,9 @@ const backup = command(
       annotations: multiple(option("--annotation", annotation, {
         description: message`Kept with the backup; may be given again`,
       })),
+      waitWal: optional(option("--wait-wal", duration, {
+        description: message`Physical: wait so long for its WAL in the repository`,
+      })),
       dryRun: withDefault(
         flag("--dry-run", { description: message`Check everything, store nothing` }),
         false,
@@ -64,8 +70,9 @@ const backup = command(
     helpPage({
       brief: "Take a full backup",
       description:
-        "Takes a full backup and commits it to the repository. Without --method it is logical: " +
-        "each database as a pg_dump archive, with roles and tablespaces beside them.",
+        "Takes a full backup and commits it to the repository. Without --method it is physical " +
+        "when the server archives its WAL here, which point-in-time recovery needs; otherwise " +
+        "logical: each database as a pg_dump archive, with roles and tablespaces beside them.",
       examples: [
         "backup full --label primeiro-backup",
         "backup full --method physical --fast-checkpoint",
@@ -78,39 +85,44 @@ const backup = command(
 
 const restore = command(
   "restore",
-  object({
-    command: constant("restore"),
-    backupId: optional(option("--backup-id", backupIdKind, {
-      description: message`This backup (default: the newest)`,
-    })),
-    destination: optional(option("--destination", words("FOLDER"), {
-      description: message`An empty or absent folder: the new data directory, or the dump files`,
-    })),
-    into: optional(option("--into", serverUrl, {
-      description: message`Logical: a live server, such as postgres://user@host:5432/`,
-    })),
-    databases: multiple(option("--database", words("NAME"), {
-      description: message`Logical: only this database; may be given again`,
-    })),
-    tablespaceMap: multiple(option("--tablespace-map", tablespaceMove, {
-      description: message`Physical: put a tablespace elsewhere; may be given again`,
-    })),
-    jobs,
-    plan: withDefault(
-      flag("--plan", { description: message`Say what would be done, and do nothing` }),
-      false,
-    ),
-  }),
+  merge(
+    recoveryFlags,
+    object({
+      command: constant("restore"),
+      backupId: optional(option("--backup-id", backupIdKind, {
+        description: message`This backup (default: the newest)`,
+      })),
+      destination: optional(option("--destination", words("FOLDER"), {
+        description: message`An empty or absent folder: the new data directory, or the dump files`,
+      })),
+      into: optional(option("--into", serverUrl, {
+        description: message`Logical: a live server, such as postgres://user@host:5432/`,
+      })),
+      databases: multiple(option("--database", words("NAME"), {
+        description: message`Logical: only this database; may be given again`,
+      })),
+      tablespaceMap: multiple(option("--tablespace-map", tablespaceMove, {
+        description: message`Physical: put a tablespace elsewhere; may be given again`,
+      })),
+      jobs,
+      plan: withDefault(
+        flag("--plan", { description: message`Say what would be done, and do nothing` }),
+        false,
+      ),
+    }),
+  ),
   helpPage({
     brief: "Restore a backup",
     description:
       "Restores the newest backup, or the one named. A physical backup becomes a data directory " +
-      "that PostgreSQL can start; a logical one becomes dump files, or databases in a live server.",
+      "that PostgreSQL can start; a logical one becomes dump files, or databases in a live server. " +
+      "With a target, a physical backup is rolled forward by the archived WAL.",
     examples: [
       "restore --destination /tmp/restore",
       "restore --backup-id 20261123T022415Z-F --destination /srv/pg/new",
       "restore --into postgres://postgres@localhost:5433/ --database app",
-      "restore --destination /tmp/restore --plan",
+      'restore --to "2024-01-15T12:30:00Z" --destination /tmp/restore --plan',
+      "restore --latest --destination /srv/pg/new --start",
     ],
   }),
 );
@@ -267,7 +279,7 @@ const version = command(
 /** The whole command line. */
 export const grammar = merge(
   globalOptions,
-  or(backup, restore, status, test, config, catalog, repo, explain, version),
+  or(backup, restore, walCommands, status, test, config, catalog, repo, explain, version),
 );
 
 /** A command line that was understood. */

@@ -10,6 +10,7 @@ import { isBackupId } from "../../domain/backup_id.ts";
 import { parseDuration } from "../../domain/duration.ts";
 import { UsageError } from "../../domain/errors.ts";
 import { checkLabel } from "../../domain/label.ts";
+import { isWalSegmentName } from "../../domain/wal.ts";
 
 /** A kind of value: `read` throws a {@link UsageError} for what it does not take. */
 function kind<T>(
@@ -89,6 +90,12 @@ export const rate: ValueParser<"sync", number> = kind("RATE", {
       "k and M are kilobytes and megabytes a second",
     );
   },
+});
+
+/** The name of a WAL segment. */
+export const segment: ValueParser<"sync", string> = textKind("SEGMENT", (input) => {
+  if (isWalSegmentName(input)) return input;
+  throw new UsageError(`${quoted(input)} is not a segment such as 0000000300000000000000A1`);
 });
 
 /** `key=value` for people: the key is a label, the value one line of at most 256 characters. */

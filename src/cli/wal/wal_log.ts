@@ -5,6 +5,7 @@ import type { WalSettings } from "./wal_settings.ts";
 /** Events of the WAL path; names are stable. */
 export type WalEvent =
   | "wal.pushed"
+  | "wal.pushed_ahead"
   | "wal.already_archived"
   | "wal.push_failed"
   | "wal.fetched"

@@ -1,7 +1,8 @@
-import { UsageError } from "../../domain/errors.ts";
+import { systemClock } from "../../domain/clock.ts";
+import { IntegrityError, UsageError } from "../../domain/errors.ts";
+import { readyFiles } from "../../engine/wal/ready_files.ts";
 import { identityOf, readWalFile, type WalFile, walNameOf } from "../../engine/wal/wal_file.ts";
-import { IntegrityError } from "../../domain/errors.ts";
-import type { WalPushReport } from "../../engine/wal/wal_push.ts";
+import type { WalPushParts, WalPushReport } from "../../engine/wal/wal_push.ts";
 import type { WalSpool } from "../../engine/wal/wal_spool.ts";
 import {
   dataDirectoryOf,
@@ -12,6 +13,11 @@ import {
   systemIdentifierOf,
 } from "./wal_session.ts";
 import type { WalStore } from "./open_wal_store.ts";
+
+/** Milliseconds since the process began: no further file is begun after this … */
+const AHEAD_BEGIN_MS = 550;
+/** … and what is not acknowledged by then is left to the next call: none may last a second. */
+const AHEAD_END_MS = 900;
 
 /** What wal-push is asked for. */
 export interface PushInput extends SessionInput {
@@ -41,8 +47,9 @@ interface Asked {
   readonly spool: WalSpool | undefined;
 }
 
-async function pushNow(input: PushInput, { path, systemIdentifier, spool }: Asked): Promise<void> {
+async function pushNow(input: PushInput, asked: Asked): Promise<void> {
   const { settings, signal, log, takeOver } = input;
+  const { path, systemIdentifier, spool } = asked;
   const opened = await openStoreOf(input);
   void opened.warm();
   const place = { cluster: settings.cluster, systemIdentifier };
@@ -53,7 +60,41 @@ async function pushNow(input: PushInput, { path, systemIdentifier, spool }: Aske
   const encoded = await encodeWalFile(ownFile(path, systemIdentifier), codec);
   const { conditionalPut } = await preparing;
   const parts = { store: opened.store, place, codec, conditionalPut };
-  tell(input, await pushEncodedWal(parts, encoded, signal), opened);
+  const pushing = pushEncodedWal(parts, encoded, signal);
+  pushing.catch(() => {}); // awaited below, after what goes on beside it
+  const stop = new AbortController();
+  const ahead = pushNext(input, { ...asked, parts, stop: stop.signal }).catch(() => {});
+  try {
+    tell(input, await pushing, opened);
+  } catch (error) {
+    stop.abort();
+    throw error;
+  }
+  await ahead;
+}
+
+/** Goes on with what waits behind the file that was asked for, as long as the call stays short. */
+async function pushNext(
+  { settings, signal, log, clock = systemClock }: PushInput,
+  { path, spool, parts, stop }: Asked & {
+    readonly parts: WalPushParts;
+    readonly stop: AbortSignal;
+  },
+): Promise<void> {
+  const walFolder = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : ".";
+  if (!spool || settings.lookAhead === 0) return;
+  const asked = path.slice(walFolder.length + 1);
+  const names = readyFiles(walFolder).filter(({ name }) => name !== asked)
+    .slice(0, settings.lookAhead);
+  if (names.length === 0) return;
+  const { pushAhead } = await import("../../engine/wal/push_ahead.ts");
+  const limits = [signal, stop, AbortSignal.timeout(Math.max(0, AHEAD_END_MS - clock.monotonic()))];
+  const marked = await pushAhead({ ...parts, spool }, {
+    ...{ walFolder, names, clock, until: AHEAD_BEGIN_MS },
+    signal: AbortSignal.any(limits),
+  });
+  const message = `pushed ${marked} files ahead`;
+  log.write("debug", "wal.pushed_ahead", { message, files: marked });
 }
 
 /** A whole segment says itself which system wrote it. */

@@ -1,5 +1,6 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
 import { NothingMatchesError } from "../../domain/errors.ts";
+import { walFolder } from "../../domain/wal_key.ts";
 import type { ObjectStore, ReadOptions } from "../../storage/storage.ts";
 import type { ArchiveView } from "./archive_view.ts";
 import { viewArchive } from "./archive_view.ts";
@@ -43,7 +44,10 @@ export async function planRecovery(
   throw refusal;
 }
 
-/** The archive of the system that was backed up last; undefined without a physical backup. */
+/**
+ * The archive of the system that was backed up last or, before the first physical backup, of the
+ * youngest one that has archived anything; undefined when there is neither.
+ */
 export async function viewNewestArchive(
   store: ObjectStore,
   { cluster, backups, ...reading }: ReadOptions & {
@@ -51,10 +55,38 @@ export async function viewNewestArchive(
     readonly backups: readonly BackupManifest[];
   },
 ): Promise<ArchiveView | undefined> {
-  const systemIdentifier = backups.findLast(({ method }) => method === "physical")
-    ?.systemIdentifier;
+  const backedUp = backups.findLast(({ method }) => method === "physical")?.systemIdentifier;
+  const systemIdentifier = backedUp ?? await youngestSystem(store, { cluster, ...reading });
   if (systemIdentifier === undefined) return undefined;
   return await viewArchive(store, { place: { cluster, systemIdentifier }, backups, ...reading });
+}
+
+/** System identifiers begin with the time of initdb: the greatest is the youngest. */
+async function youngestSystem(
+  store: ObjectStore,
+  { cluster, ...reading }: ReadOptions & { readonly cluster: string },
+): Promise<string | undefined> {
+  let youngest: bigint | undefined;
+  for (let startAfter: string | undefined = `${cluster}/`; startAfter !== undefined;) {
+    const key = await firstKey(store, `${cluster}/`, { startAfter, ...reading });
+    const system = key?.split("/")[1];
+    // Behind everything of that system: 0 is the character behind the slash.
+    startAfter = system === undefined ? undefined : `${cluster}/${system}0`;
+    if (system === undefined || !/^\d{1,20}$/.test(system)) continue;
+    if (youngest !== undefined && BigInt(system) <= youngest) continue;
+    const folder = walFolder({ cluster, systemIdentifier: system });
+    if (await firstKey(store, folder, reading) !== undefined) youngest = BigInt(system);
+  }
+  return youngest?.toString();
+}
+
+async function firstKey(
+  store: ObjectStore,
+  prefix: string,
+  options: ReadOptions & { readonly startAfter?: string },
+): Promise<string | undefined> {
+  for await (const { key } of store.list(prefix, options)) return key;
+  return undefined;
 }
 
 function physicalOnes(

@@ -91,7 +91,7 @@ export async function startRestored(
   programs: ClientPrograms,
   options: StartRestoredOptions,
 ): Promise<StartedServer> {
-  const program = await serverControl(programs, options.postgresVersion);
+  const program = await findServerControl(programs, options.postgresVersion);
   const owner = await serverOwner(options);
   const log = await ServerLog.open(options.dataDirectory, START_LOG);
   const run: RunOptions = {
@@ -109,7 +109,15 @@ export async function startRestored(
   return await new Watch(options, { log, control }).untilArrived();
 }
 
-async function serverControl(programs: ClientPrograms, version: number): Promise<Program> {
+/**
+ * `pg_ctl` of the backup's own major version: no other server can run its data directory.
+ *
+ * @throws {VersionError} when this machine has none.
+ */
+export async function findServerControl(
+  programs: ClientPrograms,
+  version: number,
+): Promise<Program> {
   const major = Math.floor(version / 10_000);
   const program = await programs.find("pg_ctl", major);
   if (program.major === major) return program;
