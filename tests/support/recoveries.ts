@@ -28,13 +28,38 @@ export interface Moment {
   readonly time: string;
 }
 
+/** Whatever answers SQL: a cluster, or a server that was restored. */
+export interface Queryable {
+  query(
+    text: string,
+    options?: { readonly parameters?: readonly (string | number)[] },
+  ): Promise<Record<string, unknown>[]>;
+}
+
+/** Runs a statement on a server of this machine, as the superuser. */
+export async function querySteps(
+  port: number,
+  text: string,
+  { parameters = [] }: { readonly parameters?: readonly (string | number)[] } = {},
+): Promise<Record<string, unknown>[]> {
+  const sql = postgres({
+    ...{ host: "127.0.0.1", port, user: "postgres", database: "postgres" },
+    ...{ max: 1, onnotice: () => {} },
+  });
+  try {
+    return [...await sql.unsafe(text, [...parameters])];
+  } finally {
+    await sql.end({ timeout: 1 });
+  }
+}
+
 /** Makes the table that moments are counted in. */
 export async function createSteps(cluster: Cluster): Promise<void> {
   await cluster.query("create table steps (row int primary key, filler text)");
 }
 
 /** Commits the next row, in a transaction of its own, and says when that was. */
-export async function step(cluster: Cluster, row: number): Promise<Moment> {
+export async function step(cluster: Queryable, row: number): Promise<Moment> {
   const [inserted] = await cluster.query(
     "insert into steps values ($1, repeat('x', 500)) returning txid_current()::text as xid",
     { parameters: [row] },
@@ -56,7 +81,7 @@ export async function archiveNow(cluster: Cluster): Promise<void> {
 }
 
 /** Waits until the archiver has stored `name` or a later file. */
-export async function archived(cluster: Cluster, name: string): Promise<void> {
+export async function archived(cluster: Queryable, name: string): Promise<void> {
   const deadline = Date.now() + 30_000;
   for (;;) {
     const [row] = await cluster.query(
@@ -171,15 +196,7 @@ export class RestoredCopy implements AsyncDisposable {
   }
 
   async query(text: string): Promise<Record<string, unknown>[]> {
-    const sql = postgres({
-      ...{ host: "127.0.0.1", port: this.#port, user: "postgres", database: "postgres" },
-      ...{ max: 1, onnotice: () => {} },
-    });
-    try {
-      return [...await sql.unsafe(text)];
-    } finally {
-      await sql.end({ timeout: 1 });
-    }
+    return await querySteps(this.#port, text);
   }
 
   /** The last row that it has. */

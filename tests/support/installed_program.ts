@@ -1,0 +1,104 @@
+/**
+ * backupctl as an installed program, which PostgreSQL's own user can run: the compiled executable
+ * that `BACKUPCTL_TEST_EXECUTABLE` names, or else this Deno with a bundle, behind a script.
+ *
+ * @module
+ */
+import { basename } from "node:path";
+import { PROJECT_ROOT } from "./paths.ts";
+import { runAsServer } from "./postgres_process.ts";
+import { sourceFiles } from "./source_files.ts";
+import { giveToServer, makeServerFolder, serverUser } from "./server_user.ts";
+import type { CliResult } from "./run_cli.ts";
+
+/** A program in a folder of its own. */
+export class InstalledProgram implements AsyncDisposable {
+  readonly folder: string;
+  /** Absolute path, ends with `/backupctl`. */
+  readonly path: string;
+
+  private constructor(folder: string) {
+    this.folder = folder;
+    this.path = `${folder}/backupctl`;
+  }
+
+  /** Installs it; a second or two. */
+  static async install(): Promise<InstalledProgram> {
+    const program = new InstalledProgram(await makeServerFolder("backupctl-program-"));
+    const compiled = Deno.env.get("BACKUPCTL_TEST_EXECUTABLE");
+    if (compiled) await Deno.copyFile(compiled, program.path);
+    else await program.#bundle();
+    await Deno.chmod(program.path, 0o755);
+    await giveToServer(program.folder);
+    return program;
+  }
+
+  /** Variables that it needs besides its own settings. */
+  get env(): Readonly<Record<string, string>> {
+    return { DENO_DIR: `${this.folder}/cache`, DENO_NO_UPDATE_CHECK: "1" };
+  }
+
+  /** Runs it as the server's user. */
+  async run(
+    args: readonly string[],
+    { env, cwd = this.folder }: {
+      readonly env: Readonly<Record<string, string>>;
+      readonly cwd?: string;
+    },
+  ): Promise<CliResult> {
+    const { code, stdout, stderr } = await new Deno.Command(this.path, {
+      args: [...args],
+      cwd,
+      clearEnv: true,
+      env: { PATH: Deno.env.get("PATH")!, HOME: this.folder, TZ: "UTC", ...this.env, ...env },
+      ...serverUser(),
+      stdin: "null",
+    }).output();
+    const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+    return { status: code, stdout: text(stdout), stderr: text(stderr) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Deno.remove(this.folder, { recursive: true });
+  }
+
+  async #bundle(): Promise<void> {
+    const deno = `${this.folder}/deno`;
+    await Deno.copyFile(Deno.execPath(), deno);
+    await Deno.chmod(deno, 0o755);
+    const sources = (await sourceFiles(PROJECT_ROOT, ["src"])).map(({ path }) => path);
+    const workers = sources.filter((path) => path.endsWith("_worker.ts"));
+    await this.#bundleFile("main.ts", "backupctl.js");
+    for (const path of workers) {
+      await this.#bundleFile(path, basename(path).replace(/\.ts$/, ".js"));
+    }
+    await Deno.mkdir(`${this.folder}/cache`);
+    await Deno.writeTextFile(
+      this.path,
+      `#!/bin/sh\nexec ${deno} run --quiet --no-lock --allow-all ${this.folder}/backupctl.js "$@"\n`,
+    );
+  }
+
+  /** Workers stand beside the bundle. */
+  async #bundleFile(entry: string, output: string): Promise<void> {
+    const path = `${this.folder}/${output}`;
+    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["bundle", "--quiet", "--output", path, entry],
+      cwd: PROJECT_ROOT,
+      stdin: "null",
+    }).output();
+    if (!success) throw new Error(`deno bundle ${entry}: ${new TextDecoder().decode(stderr)}`);
+    const text = await Deno.readTextFile(path);
+    const worker = /new URL\("[^"]*?([a-z_]+_worker)\.ts", import\.meta\.url\)/g;
+    await Deno.writeTextFile(path, text.replace(worker, 'new URL("./$1.js", import.meta.url)'));
+  }
+}
+
+/** Stops the server of a data directory, if any runs. */
+export async function stopServer(
+  dataDirectory: string,
+  { binDir, mode = "fast" }: { readonly binDir: string; readonly mode?: "fast" | "immediate" },
+): Promise<void> {
+  const args = ["-D", dataDirectory, "-m", mode, "-s", "-w", "stop"];
+  await runAsServer(`${binDir}/pg_ctl`, args, { cwd: "/", env: {} }).catch(() => {});
+}
