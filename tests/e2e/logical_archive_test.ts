@@ -81,6 +81,9 @@ for (const { major, binDir } of clusterMajors()) {
       const longer = new Uint8Array(zoo.length + 1);
       longer.set(zoo);
       assert.throws(() => whole(longer), IntegrityError);
+      const block = [1, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0]; // data of entry 65535, no bytes
+      const stray = new Uint8Array([...zoo, ...block]);
+      assert.throws(() => whole(stray), /does not name/);
       const [a, b] = facts.data.map(({ position }) => position).sort((x, y) => x - y);
       const holed = new Uint8Array([...zoo.slice(0, a), ...zoo.slice(b)]);
       assert.throws(() => whole(holed), /no data for entry/);
@@ -105,17 +108,23 @@ for (const { major, binDir } of clusterMajors()) {
       assert.equal(info.mode! & 0o777, 0o600);
       const bytes = await Deno.readFile(spooled.path);
       assert.deepEqual(whole(bytes).data, facts.data);
+      for (const { offsetAt, position } of facts.data) {
+        assert.equal(bytes[offsetAt], 2);
+        const view = new DataView(bytes.buffer, bytes.byteOffset + offsetAt + 1, 8);
+        assert.equal(view.getBigUint64(0, true), BigInt(position));
+      }
       for (const { offsetAt } of facts.data) bytes.set(zoo.slice(offsetAt, offsetAt + 9), offsetAt);
       assert.deepEqual(bytes, zoo);
     });
+
+    await t.step("spoolDump() leaves no file when the dump is not whole", async () => {
+      const before = await temporaryFolders();
+      const cut = ReadableStream.from([zoo.slice(0, -1)]);
+      await assert.rejects(spoolDump(cut), IntegrityError);
+      assert.deepEqual(await temporaryFolders(), before);
+    });
   });
 }
-
-Deno.test("spoolDump() leaves no file when the dump is not whole", async () => {
-  const before = await temporaryFolders();
-  await assert.rejects(spoolDump(ReadableStream.from([new Uint8Array(10)])), IntegrityError);
-  assert.deepEqual(await temporaryFolders(), before);
-});
 
 async function temporaryFolders(): Promise<string[]> {
   const probe = await Deno.makeTempDir();

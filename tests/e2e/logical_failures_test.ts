@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { kill } from "node:process";
 import fc from "fast-check";
 import type { BackupManifest } from "../../src/catalog/catalog.ts";
 import type { Bytes } from "../../src/domain/bytes.ts";
@@ -177,6 +178,23 @@ Deno.test("what goes wrong with logical backups", async (t) => {
     assert.deepEqual(await rig.keys(), ONLY_HEAD);
   });
 
+  await t.step("a store that fails does not leave pg_dump running", async () => {
+    const fifo = `${cluster.folder}/pid`;
+    await new Deno.Command("mkfifo", { args: [fifo] }).output();
+    const pg_dump = `echo $$ > '${fifo}'; cat '${good}'; exec sleep 600`;
+    await withFake(cluster, { pg_dump }, async (rig) => {
+      let pid = 0;
+      const put = rig.store.put.bind(rig.store);
+      rig.store.put = async (key, body, options) => {
+        if (!key.includes(".dump")) return await put(key, body, options);
+        pid = Number(await Deno.readTextFile(fifo));
+        throw new StorageError("the store is full");
+      };
+      await assert.rejects(rig.backup({ databases: ["app"] }), /the store is full/);
+      assert.throws(() => kill(pid, 0), { code: "ESRCH" });
+    });
+  });
+
   await t.step("an interrupted backup ends pg_dump and leaves nothing", async () => {
     const controller = new AbortController();
     const reason = new Error("interrupted");
@@ -232,7 +250,9 @@ Deno.test("what goes wrong with logical backups", async (t) => {
   await t.step("a damaged object restores into nothing, and its name is said", async () => {
     const flipped = stored.slice();
     flipped[flipped.length >> 1]! ^= 1;
-    const damages = [flipped, stored.slice(0, -1), stored.slice(0, stored.length >> 1)];
+    const globals = await new Response(await rig.store.get(`${folder}globals.sql.zst`)).bytes();
+    const cuts = [stored.slice(0, -1), stored.slice(0, stored.length >> 1)];
+    const damages = [flipped, ...cuts, globals];
     for (const damaged of damages) {
       await put(damaged);
       await using target = await startCluster();

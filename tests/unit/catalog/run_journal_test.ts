@@ -105,6 +105,23 @@ Deno.test("RunJournal loses nothing when many write while others deliver", async
   });
 });
 
+Deno.test("RunJournal waits for whoever has its lock", async () => {
+  await withFolder(async (folder) => {
+    const journal = new RunJournal(folder);
+    await journal.append(run(1));
+    using lock = await Deno.open(`${folder}/runs.lock`, { write: true });
+    await lock.lock(true);
+    const ended: string[] = [];
+    const appended = journal.append(run(2)).then(() => ended.push("append"));
+    const reconciled = journal.reconcile(new Sink()).then(() => ended.push("reconcile"));
+    await new RunJournal(`${folder}/elsewhere`).append(run(3));
+    assert.deepEqual(ended, []);
+    assert.deepEqual(await journal.pending(), [run(1)]);
+    await lock.unlock();
+    await Promise.all([appended, reconciled]);
+  });
+});
+
 Deno.test("RunJournal writes files that only their owner may read", async () => {
   await withFolder(async (folder) => {
     await new RunJournal(folder).append(run(1));
