@@ -11,7 +11,7 @@
  */
 import * as zlib from "node:zlib";
 import type { Bytes } from "../domain/bytes.ts";
-import { MiB } from "../domain/bytes.ts";
+import { discard, MiB } from "../domain/bytes.ts";
 import { IntegrityError } from "../domain/errors.ts";
 import type { CodecSpec } from "./codec_port.ts";
 
@@ -114,6 +114,7 @@ function zstdBlock(frame: Uint8Array, rawBytes: number): Bytes {
   view.setUint32(8, frame.length, true);
   view.setUint32(12, rawBytes, true);
   block.set(frame, ZSTD_HEADER_BYTES);
+  discard(frame);
   return block;
 }
 
@@ -121,8 +122,11 @@ async function deflate(level: number, raw: Bytes): Promise<Uint8Array> {
   if (level !== GZIP_DEFAULT_LEVEL) {
     return zlib.deflateRawSync(raw, { level, chunkSize: CHUNK_BYTES });
   }
-  const stream = new Blob([raw]).stream().pipeThrough(new CompressionStream("deflate-raw"));
-  return await new Response(stream).bytes();
+  const stream = new CompressionStream("deflate-raw");
+  const writer = stream.writable.getWriter();
+  const written = writer.write(raw).then(() => writer.close());
+  const [deflated] = await Promise.all([new Response(stream.readable).bytes(), written]);
+  return deflated;
 }
 
 function gzipBlock(deflated: Uint8Array, raw: Bytes): Bytes {
@@ -132,6 +136,7 @@ function gzipBlock(deflated: Uint8Array, raw: Bytes): Bytes {
   view.setUint32(16, block.length, true);
   view.setUint32(20, raw.length, true);
   block.set(deflated, GZIP_HEADER_BYTES);
+  discard(deflated);
   view.setUint32(block.length - 8, zlib.crc32(raw), true);
   view.setUint32(block.length - 4, raw.length, true);
   return block;

@@ -1,5 +1,6 @@
 /** A thread of the {@link WorkerPool}: one block in, one block out, in the order of arrival. */
 /// <reference lib="deno.worker" />
+import { discard } from "../domain/bytes.ts";
 import { IntegrityError } from "../domain/errors.ts";
 import { decodeBlock, encodeBlock } from "./block.ts";
 import type { CodecJob, CodecReply } from "./codec_job.ts";
@@ -17,6 +18,7 @@ async function answer(id: number, job: CodecJob): Promise<CodecReply> {
     const bytes = job.kind === "encode"
       ? await encodeBlock(job.spec, job.bytes)
       : decodeBlock(job.algorithm, job.bytes);
+    discard(job.bytes);
     return { id, bytes };
   } catch (error) {
     if (error instanceof IntegrityError) return { id, damage: error.message };

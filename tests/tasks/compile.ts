@@ -15,7 +15,7 @@ export async function compile(deno: string): Promise<string> {
   const output = `${DIST}/backupctl`;
   const { success } = await new Deno.Command(deno, {
     args: [
-      ...["compile", "--quiet", "--no-check", "--permission-set=backupctl"],
+      ...["compile", "--quiet", "--no-check", "--allow-all"],
       ...workers.flatMap((name) => ["--include", `${DIST}/${name}`]),
       ...["--output", output, `${DIST}/backupctl.js`],
     ],

@@ -1,6 +1,6 @@
 import type { CodecSpec, StoredForm } from "../../codec/codec.ts";
 import { BlockReader, decodeBlock, StoredFormCheck } from "../../codec/codec.ts";
-import type { Bytes } from "../../domain/bytes.ts";
+import { type Bytes, discard } from "../../domain/bytes.ts";
 import { IntegrityError } from "../../domain/errors.ts";
 import { type TarHandler, TarReader } from "./tar_reader.ts";
 
@@ -35,7 +35,10 @@ export class ChunkReader {
     this.#check.stored(bytes);
     for (const block of this.#blocks.push(bytes)) {
       this.#check.block(block);
-      this.#tar.push(this.#decode(block.bytes));
+      const raw = this.#decode(block.bytes);
+      discard(block.bytes);
+      this.#tar.push(raw);
+      discard(raw);
       rawBytes += block.rawBytes;
     }
     return rawBytes;

@@ -1,5 +1,6 @@
 /** A thread that opens chunks and writes their files. Every call in it is synchronous. */
 /// <reference lib="deno.worker" />
+import { discard } from "../../domain/bytes.ts";
 import { DestinationError, IntegrityError } from "../../domain/errors.ts";
 import { ChunkReader } from "./chunk_reader.ts";
 import { ChunkUnpacker } from "./chunk_unpacker.ts";
@@ -44,8 +45,10 @@ function answer(
     return undefined;
   }
   if (request.type === "bytes") {
+    const storedBytes = request.bytes.length;
     const rawBytes = work.reader?.push(request.bytes) ?? 0;
-    return { type: "taken", storedBytes: request.bytes.length, rawBytes };
+    discard(request.bytes);
+    return { type: "taken", storedBytes, rawBytes };
   }
   work.reader?.finish();
   return { type: "done", chunk: unpacker.take() };
