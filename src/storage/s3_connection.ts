@@ -101,9 +101,9 @@ export class S3Connection {
     let renewed = false;
     for (let attempt = 1;; attempt++) {
       request.signal?.throwIfAborted();
-      const client = this.#client;
+      const client = this.#client ??= this.#createClient();
       try {
-        const result = await this.#attempt(request);
+        const result = await this.#attempt(await client, request);
         this.#answered = true;
         return result;
       } catch (error) {
@@ -156,10 +156,16 @@ export class S3Connection {
     for (const client of clients) (await client.catch(() => undefined))?.destroy();
   }
 
-  async #attempt<T>({ bodyBytes = 0, signal, send }: S3Request<T>): Promise<T> {
+  async #createClient(): Promise<S3Client> {
     const { sdk } = await this.load();
-    this.#client ??= createClient(sdk, this.settings, this.#internals.lookup);
-    const client = await this.#client;
+    return await createClient(sdk, this.settings, this.#internals.lookup);
+  }
+
+  async #attempt<T>(
+    client: S3Client,
+    { bodyBytes = 0, signal, send }: S3Request<T>,
+  ): Promise<T> {
+    const { sdk } = await this.load();
     const requestTimeout = Math.ceil(this.settings.idleMs + bodyBytes / SLOWEST_BYTES_PER_MS);
     // The answer's body may stall too, which requestTimeout does not see.
     const abort = new AbortController();
@@ -199,8 +205,8 @@ export class S3Connection {
   }
 
   /** The next call looks for credentials afresh. */
-  #retire(client: Promise<S3Client> | undefined): void {
-    if (client === undefined || client !== this.#client) return; // another call did it
+  #retire(client: Promise<S3Client>): void {
+    if (client !== this.#client) return; // another call did it
     this.#retired.push(client);
     this.#client = undefined;
   }

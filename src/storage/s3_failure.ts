@@ -50,7 +50,6 @@ const RETRYABLE_CODES = new Set([
   "InternalError",
   "ServiceUnavailable",
   "RequestTimeout",
-  "RequestTimeTooSkewed",
   "Throttling",
   "ThrottlingException",
   "TooManyRequests",

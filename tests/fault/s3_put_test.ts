@@ -110,18 +110,29 @@ Deno.test("S3Store.put() does not complete with parts that have no ETag", async 
 });
 
 Deno.test("S3Store.put() waits as long as Retry-After says, with jitter on top", async () => {
-  await using rig = startS3();
-  const headers = { "retry-after": "7" };
-  rig.server.fail({ method: "PUT", first: 2 }, { ...SLOW_DOWN, headers });
+  for (const [random, expected] of [[0, [7_000, 7_000]], [0.5, [7_100, 7_200]]] as const) {
+    await using rig = startS3({ internals: { random: () => random } });
+    const headers = { "retry-after": "7" };
+    rig.server.fail({ method: "PUT", first: 2 }, { ...SLOW_DOWN, headers });
+    await rig.store.put("key", SMALL);
+    equal(rig.pauses, expected);
+    equal(
+      rig.retries.map(({ operation, attempt, delaySeconds }) => [operation, attempt, delaySeconds]),
+      [
+        ["PutObject", 1, expected[0] / 1000],
+        ["PutObject", 2, expected[1] / 1000],
+      ],
+    );
+    match(rig.retries[0]!.reason, /SlowDown/);
+  }
+});
+
+Deno.test("S3Store.put() understands a Retry-After that is a date", async () => {
+  await using rig = startS3({ internals: { random: () => 0 } });
+  const headers = { "retry-after": new Date(Date.now() + 20_000).toUTCString() };
+  rig.server.fail({ method: "PUT", first: 1 }, { ...SLOW_DOWN, headers });
   await rig.store.put("key", SMALL);
-  equal(rig.pauses.length, 2);
-  ok(rig.pauses.every((pause) => pause >= 7_000 && pause < 8_000), `${rig.pauses}`);
-  ok(rig.pauses[0] !== rig.pauses[1], "jitter");
-  equal(rig.retries.map(({ operation, attempt }) => [operation, attempt]), [
-    ["PutObject", 1],
-    ["PutObject", 2],
-  ]);
-  match(rig.retries[0]!.reason, /SlowDown/);
+  ok(rig.pauses[0]! >= 18_000 && rig.pauses[0]! <= 20_000, `${rig.pauses}`);
 });
 
 Deno.test("S3Store.put() gives up after its attempts, backing off in between", async () => {
@@ -295,9 +306,18 @@ Deno.test("S3Store finds new credentials when the token expired, if it can", asy
     );
     equal(rig.server.requests.length, 1, "the same keys would fail again");
   }
-  await using rig = startS3({ store: { credentials: undefined! } });
-  Deno.env.set("AWS_ACCESS_KEY_ID", rig.server.options.credentials.accessKeyId);
-  Deno.env.set("AWS_SECRET_ACCESS_KEY", rig.server.options.credentials.secretAccessKey);
+  const { accessKeyId, secretAccessKey } = {
+    accessKeyId: "testkey",
+    secretAccessKey: "testsecretkey123",
+  };
+  const useKeys = (secret: string) => {
+    Deno.env.set("AWS_ACCESS_KEY_ID", accessKeyId);
+    Deno.env.set("AWS_SECRET_ACCESS_KEY", secret);
+  };
+  await using rig = startS3({
+    store: { credentials: undefined!, onRetry: () => useKeys(secretAccessKey) },
+  });
+  useKeys("the old one");
   try {
     rig.server.fail({ first: 1 }, expired);
     await rig.store.put("key", SMALL);

@@ -141,13 +141,21 @@ Deno.test("S3Store.head() sees an object that appears between its two questions"
 });
 
 for (
-  const [name, action] of [["503", { kind: "error", status: 503, code: "SlowDown" }], [
-    "half an answer",
-    { kind: "body", body: "<ListBucketResult><Contents><Key>a" },
-  ], ["a lost answer", { kind: "lost answer" }]] as readonly (readonly [string, FaultAction])[]
+  const [name, action] of [
+    ["503", { kind: "error", status: 503, code: "SlowDown" }],
+    [
+      "half an answer",
+      { kind: "body", body: "<ListBucketResult><Contents><Key>a" },
+    ],
+    ["a lost answer", { kind: "lost answer" }],
+    ["an answer that stalls", {
+      kind: "stall",
+      bytes: 100,
+    }],
+  ] as readonly (readonly [string, FaultAction])[]
 ) {
   Deno.test(`S3Store.list() outlives ${name} in the middle`, async () => {
-    await using rig = startS3({ server: { pageKeys: 10 } });
+    await using rig = startS3({ server: { pageKeys: 10 }, store: { idleSeconds: 0.2 } });
     const keys = Array.from({ length: 35 }, (_, at) => `key/${at + 100}`);
     for (const key of keys) await rig.store.put(key, text(key));
     rig.server.fail({ query: "continuation-token", first: 2 }, action);
@@ -198,6 +206,15 @@ Deno.test("S3Store.list() does not turn for ever in a listing that does not go o
   const body = "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>";
   rig.server.fail({ query: "list-type" }, { kind: "body", body });
   await rejects(Array.fromAsync(rig.store.list("")), /says that there is more, but not where/);
+});
+
+Deno.test("S3Store.list() writes etags as put() does, where a server leaves out their quotes", async () => {
+  await using rig = startS3();
+  const { etag } = await rig.store.put("a", text("a"));
+  const entry = `<Contents><Key>a</Key><ETag>${etag?.slice(1, -1)}</ETag><Size>1</Size></Contents>`;
+  const body = `<ListBucketResult>${entry}</ListBucketResult>`;
+  rig.server.fail({ query: "list-type" }, { kind: "body", body });
+  equal((await Array.fromAsync(rig.store.list("")))[0]?.etag, etag);
 });
 
 Deno.test("S3Store.list() leaves out keys that backupctl never writes", async () => {
