@@ -1,3 +1,4 @@
+import { systemClock } from "../domain/clock.ts";
 import type { Bytes } from "../domain/bytes.ts";
 import { ObjectExistsError, ObjectMissingError } from "../domain/errors.ts";
 import { type Body, cancelBody, consume } from "./body.ts";
@@ -93,7 +94,7 @@ export class MemoryStore implements ObjectStore {
       key,
       size: bytes.length,
       etag: `"${this.#writes}"`,
-      lastModified: new Date(),
+      lastModified: systemClock.now(),
       metadata: { ...metadata },
     };
     this.#objects.set(key, { bytes, info });
