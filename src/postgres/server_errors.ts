@@ -116,6 +116,11 @@ function pooler({ message }: ServerMessage) {
 /** Causes of failed connections, by what their error's text or code has in it. */
 const CAUSES: readonly (readonly [RegExp, string, string])[] = [
   [
+    /write UNKNOWN/, // Deno 2.6 tells of a failed TLS handshake with the first write
+    "no trusted TLS connection",
+    "does sslrootcert name the server's authority, and its certificate this host name?",
+  ],
+  [
     /ECONNREFUSED|ConnectionRefused|refused/i,
     "connection refused",
     "is PostgreSQL running there, and listening on that address and port?",

@@ -1,7 +1,11 @@
 import type { Buffer } from "node:buffer";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { connect as connectTls, type TLSSocket } from "node:tls";
+import {
+  connect as connectTls,
+  type ConnectionOptions as TlsOptions,
+  type TLSSocket,
+} from "node:tls";
 import { PostgresError } from "../domain/errors.ts";
 import type { ConnectionOptions } from "./postgres.ts";
 import { isSocketFolder, serverAddress, socketPath } from "./server_errors.ts";
@@ -43,12 +47,7 @@ export async function openTlsSocket(
 ): Promise<TLSSocket> {
   const options = await tlsOptions(connection);
   const socket = await openPlainSocket(connection, { signal });
-  return await guarded(socket, signal, async () => {
-    await negotiate(socket, connection, signal);
-    const secure = connectTls({ ...options, socket });
-    await handshake(secure, connection, signal);
-    return secure;
-  });
+  return await guarded(socket, signal, () => startTls(socket, connection, options));
 }
 
 /** Does `work`; when it fails, or the signal comes meanwhile, the socket is destroyed. */
@@ -70,48 +69,49 @@ async function guarded<T>(
   }
 }
 
-async function negotiate(
+/** In one turn of the event loop: later, Deno 2.6 has begun to read the socket for others. */
+function startTls(
   socket: Socket,
   connection: ConnectionOptions,
-  signal: AbortSignal,
-): Promise<void> {
+  options: TlsOptions,
+): Promise<TLSSocket> {
+  return new Promise((resolve, reject) => {
+    socket.once("error", reject);
+    socket.once("close", () => reject(new Error("ECONNRESET: closed before TLS was there")));
+    socket.once("data", (answer: Buffer) => {
+      const refused = refusedBy(answer, connection);
+      if (refused) return reject(refused);
+      const secure = connectTls({ ...options, socket });
+      secure.once("secureConnect", () => resolve(secure));
+      secure.on("error", (cause) => reject(untrusted(cause, connection)));
+    });
+    socket.write(SSL_REQUEST);
+  });
+}
+
+/** What is wrong with the answer to an SSLRequest; nothing is when it is a lone `S`. */
+function refusedBy(answer: Buffer, connection: ConnectionOptions): PostgresError | undefined {
   const address = serverAddress(connection);
-  const answered = once(socket, "data", { signal });
-  const ended = once(socket, "close", { signal }).then(() => [] as unknown[]);
-  ended.catch(() => {}); // the abort of the signal is reported by the other
-  socket.write(SSL_REQUEST);
-  const [answer] = await Promise.race([answered, ended]) as [Buffer | undefined];
-  if (answer?.length === 1 && answer[0] === 0x53) return;
-  if (answer?.length === 1 && answer[0] === 0x4e) {
-    throw new TlsRefusedError(
+  if (answer.length === 1 && answer[0] === 0x53) return undefined;
+  if (answer.length === 1 && answer[0] === 0x4e) {
+    return new TlsRefusedError(
       `PostgreSQL at ${address} does not offer TLS, which sslmode=${connection.sslmode} asks for`,
       "set ssl = on on the server, or another sslmode",
     );
   }
-  if (answer === undefined) throw new Error("ECONNRESET: closed before the answer about TLS");
   // More than one byte may be a man in the middle who slips in clear text: CVE-2021-23222.
-  throw new PostgresError(
+  return new PostgresError(
     `${address} did not answer the request for TLS as PostgreSQL does`,
     "is this the port of a PostgreSQL server?",
   );
 }
 
-async function handshake(
-  secure: TLSSocket,
-  connection: ConnectionOptions,
-  signal: AbortSignal,
-): Promise<void> {
-  try {
-    await once(secure, "secureConnect", { signal });
-  } catch (cause) {
-    secure.on("error", () => {}); // what follows the first failure is of no interest
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new TlsRefusedError(
-      `no trusted TLS connection to PostgreSQL at ${serverAddress(connection)}: ${why}`,
-      /altname|Hostname/i.test(why)
-        ? "connect by a name that the server's certificate has, or use sslmode=verify-ca"
-        : "does sslrootcert name the authority that signed the server's certificate?",
-      { cause },
-    );
-  }
+function untrusted(cause: Error, connection: ConnectionOptions): TlsRefusedError {
+  return new TlsRefusedError(
+    `no trusted TLS connection to PostgreSQL at ${serverAddress(connection)}: ${cause.message}`,
+    /altname|Hostname/i.test(cause.message)
+      ? "connect by a name that the server's certificate has, or use sslmode=verify-ca"
+      : "does sslrootcert name the authority that signed the server's certificate?",
+    { cause },
+  );
 }
