@@ -56,7 +56,10 @@ export interface Repository {
   /** One committed backup. @throws {NothingMatchesError} with the nearest names. */
   backup(id: string, signal?: AbortSignal): Promise<BackupManifest>;
 
-  /** A name that nobody has, with `-2`, `-3` when the second is taken. Writes nothing. */
+  /**
+   * A name that nobody has, with `-2`, `-3` when the second is taken, and its folder, which an
+   * object `claim` holds against other hosts until the backup is committed or discarded.
+   */
   begin(
     systemIdentifier: string,
     options: {

@@ -16,6 +16,7 @@ import { mapLimited } from "../domain/map_limited.ts";
 import { nearest } from "../domain/nearest.ts";
 import type { ObjectInfo, ObjectStore, ReadOptions } from "../storage/storage.ts";
 import type { BackupManifest, BackupSlot, Repository, UnreadableBackup } from "./catalog.ts";
+import { claimFolder, freeFolder } from "./claim_folder.ts";
 import { backupFolder, manifestKey } from "./layout.ts";
 import { listManifests, type ManifestKey } from "./list_manifests.ts";
 import { parseManifest } from "./parse_manifest.ts";
@@ -115,7 +116,8 @@ class StoreRepository implements Repository {
     for (let again = 1; again <= MAX_SAME_SECOND; again++) {
       const id = backupId(startedAt, { method, kind, again });
       const folder = backupFolder(this.cluster, { systemIdentifier, id });
-      if (await this.#isEmpty(folder, signal)) return { id, folder };
+      if (!await this.#isEmpty(folder, signal)) continue;
+      if (await claimFolder(this.#store, folder, reading(signal))) return { id, folder };
     }
     throw new RunFailedError(
       `all names for a backup that begins at ${startedAt.toISOString()} are taken`,
@@ -138,7 +140,11 @@ class StoreRepository implements Repository {
         "the backup was not committed; is another run or a lifecycle rule at work in the folder?",
       );
     });
-    return await this.#putManifest(key, { text, ...reading(signal) });
+    signal?.throwIfAborted();
+    // Without the signal: an interrupted put may still take effect, and then its objects must stay.
+    const info = await this.#putManifest(key, text);
+    await freeFolder(this.#store, this.folder(manifest));
+    return info;
   }
 
   async discard(slot: BackupSlot): Promise<void> {
@@ -210,20 +216,14 @@ class StoreRepository implements Repository {
   }
 
   /** A put whose reply was lost is tried again by the adapter and then finds its own object. */
-  async #putManifest(
-    key: string,
-    { text, ...options }: ReadOptions & { readonly text: string },
-  ): Promise<ObjectInfo> {
+  async #putManifest(key: string, text: string): Promise<ObjectInfo> {
     const bytes = new TextEncoder().encode(text);
     try {
-      return await this.#store.put(key, bytes, { ...options, ifAbsent: true });
+      return await this.#store.put(key, bytes, { ifAbsent: true });
     } catch (error) {
       if (!(error instanceof ObjectExistsError)) throw error;
-      const held = await readTextObject(this.#store, key, {
-        ...options,
-        limit: MANIFEST_LIMIT_BYTES,
-      });
-      const info = await this.#store.head(key, options);
+      const held = await readTextObject(this.#store, key, { limit: MANIFEST_LIMIT_BYTES });
+      const info = await this.#store.head(key);
       if (held === text && info) return info;
       throw error;
     }

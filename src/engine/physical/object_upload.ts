@@ -66,7 +66,7 @@ export class ObjectUpload {
     const info = await store.put(
       `${folder}${key}`,
       stored.pipeThrough(this.#meter()),
-      signal ? { signal } : {},
+      { ifAbsent: true, ...(signal && { signal }) },
     );
     if (info.size !== this.#storedBytes) {
       throw new StorageError(

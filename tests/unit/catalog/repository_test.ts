@@ -13,6 +13,7 @@ import {
   UsageError,
 } from "../../../src/domain/errors.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
+import type { Body } from "../../../src/storage/body.ts";
 import type { ObjectStore, PutOptions } from "../../../src/storage/storage.ts";
 import { manifests, sampleManifest, samplePhysical } from "../../support/manifests.ts";
 
@@ -270,19 +271,99 @@ Deno.test("backup() throws IntegrityError for a damaged manifest", async () => {
   await assert.rejects(open(store).backup(sampleManifest().id), IntegrityError);
 });
 
-Deno.test("begin() gives the next free name of the second and writes nothing", async () => {
+Deno.test("begin() gives the next free name of the second and holds it", async () => {
   const store = new MemoryStore();
   const options = { method: "physical", kind: "full", startedAt: now } as const;
   const first = await open(store).begin("7", options);
   const id = "20261123T022415Z-F";
   assert.deepEqual(first, { id, folder: `main/7/backups/${id}/` });
-  assert.deepEqual(await keys(store), []);
+  assert.deepEqual(await keys(store), [`${first.folder}claim`]);
   await store.put(`${first.folder}chunks/0001.tar.zst`, utf8.encode("x"));
   const second = await open(store).begin("7", options);
   assert.equal(second.id, `${id}-2`);
-  await store.put(`${second.folder}chunks/0001.tar.zst`, utf8.encode("x"));
   assert.equal((await open(store).begin("7", options)).id, `${id}-3`);
   assert.equal((await open(store).begin("8", options)).id, id);
+  await open(store).discard(second);
+  assert.equal((await open(store).begin("7", options)).id, `${id}-2`);
+});
+
+Deno.test("begin() gives runs of the same second names of their own", async () => {
+  const store = new MemoryStore();
+  const options = { method: "physical", kind: "full", startedAt: now } as const;
+  const slots = await Promise.all(
+    Array.from({ length: 5 }, () => open(store).begin("7", options)),
+  );
+  assert.equal(new Set(slots.map(({ id }) => id)).size, 5, JSON.stringify(slots));
+});
+
+Deno.test("begin() leaves a folder that was filled between its look and its claim", async () => {
+  class Overtaken extends MemoryStore {
+    override async put(key: string, body: Body, options?: PutOptions) {
+      if (key === `${folder}claim`) await super.put(`${folder}backup.json`, utf8.encode("{}"));
+      return await super.put(key, body, options);
+    }
+  }
+  const id = "20261123T022415Z-F";
+  const folder = `main/7/backups/${id}/`;
+  const store = new Overtaken();
+  const options = { method: "physical", kind: "full", startedAt: now } as const;
+  const slot = await open(store).begin("7", options);
+  assert.equal(slot.id, `${id}-2`);
+  assert.deepEqual(await keys(store), [`${slot.folder}claim`, `${folder}backup.json`]);
+});
+
+Deno.test("begin() holds no folder when it is interrupted", async () => {
+  const aborter = new AbortController();
+  class Interrupted extends MemoryStore {
+    override async put(key: string, body: Body, options?: PutOptions) {
+      const info = await super.put(key, body, options);
+      aborter.abort(new Error("interrupted"));
+      return info;
+    }
+  }
+  const store = new Interrupted();
+  const { signal } = aborter;
+  const options = { method: "physical", kind: "full", startedAt: now, signal } as const;
+  await assert.rejects(open(store).begin("7", options), /interrupted/);
+  assert.deepEqual(await keys(store), []);
+});
+
+Deno.test("begin() knows its own claim when the reply to it was lost", async () => {
+  class Forgetful extends MemoryStore {
+    override async put(key: string, body: Body, options?: PutOptions) {
+      await super.put(key, body, options);
+      return await super.put(key, utf8.encode("again"), options); // the adapter's second try
+    }
+  }
+  const options = { method: "physical", kind: "full", startedAt: now } as const;
+  assert.equal((await open(new Forgetful()).begin("7", options)).id, "20261123T022415Z-F");
+});
+
+Deno.test("commit() does not let an interruption cut the manifest's put in the middle", async () => {
+  const aborter = new AbortController();
+  class Interrupted extends MemoryStore {
+    override async put(key: string, body: Body, options: PutOptions = {}) {
+      if (!key.endsWith("/backup.json")) return await super.put(key, body, options);
+      const info = await super.put(key, body, options);
+      aborter.abort(new Error("interrupted"));
+      options.signal?.throwIfAborted();
+      return info;
+    }
+  }
+  const store = new Interrupted();
+  const manifest = sampleManifest();
+  await storeObjects(store, manifest);
+  await open(store).commit(manifest, aborter.signal);
+  assert.deepEqual(await open(store).backup(manifest.id), manifest);
+});
+
+Deno.test("commit() frees the folder that begin() held", async () => {
+  const store = new MemoryStore();
+  const manifest = sampleManifest();
+  await storeObjects(store, manifest);
+  await store.put(`${open(store).folder(manifest)}claim`, utf8.encode("token"));
+  await open(store).commit(manifest);
+  assert.deepEqual((await keys(store)).filter((key) => key.endsWith("/claim")), []);
 });
 
 Deno.test("commit() writes stable JSON once all objects are there", async () => {

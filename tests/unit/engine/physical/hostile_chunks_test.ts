@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { MemoryStore } from "../../../../src/storage/memory.ts";
 import { packTar } from "modern-tar";
 import type { Bytes } from "../../../../src/domain/bytes.ts";
 import { IntegrityError } from "../../../../src/domain/errors.ts";
@@ -20,7 +21,8 @@ physicalTest(
   async ({ folder, ...rig }) => {
     for (const missing of ["global/pg_control", "backup_label", "PG_VERSION"]) {
       const members = [...CORE_MEMBERS, CONTROL_MEMBER].filter(({ name }) => name !== missing);
-      await refused(rig, { folder, members, error: new RegExp(missing) });
+      const store = new MemoryStore();
+      await refused({ ...rig, store }, { folder, members, error: new RegExp(missing) });
     }
   },
 );
@@ -70,7 +72,8 @@ physicalTest(
   async ({ folder, ...rig }) => {
     const members = [...CORE_MEMBERS, CONTROL_MEMBER];
     for (const cut of [512, 1024]) {
-      await refused(rig, { folder: `${folder}`, members, cut, error: /no end/ });
+      const store = new MemoryStore();
+      await refused({ ...rig, store }, { folder, members, cut, error: /no end/ });
     }
   },
 );

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { MiB } from "../../../../src/domain/bytes.ts";
-import { PostgresError, RunFailedError, StorageError } from "../../../../src/domain/errors.ts";
+import {
+  ObjectExistsError,
+  PostgresError,
+  RunFailedError,
+  StorageError,
+} from "../../../../src/domain/errors.ts";
 import {
   bytes,
   failingAfter,
@@ -44,6 +49,16 @@ physicalTest("takePhysicalBackup() counts what the store holds", async ({ store,
     assert.equal(stored.length, storedBytes);
     assert.equal(await sha256Of(stored), sha256);
   }
+});
+
+physicalTest("takePhysicalBackup() replaces no object of another run", async (world) => {
+  await takeBackup(world, source());
+  const before = await readObject(world.store, "chunks/0001.tar.zst");
+  await assert.rejects(
+    takeBackup(world, source({ members: [...FILES] })),
+    (error) => error instanceof ObjectExistsError,
+  );
+  assert.deepEqual(await readObject(world.store, "chunks/0001.tar.zst"), before);
 });
 
 const refusals = [
