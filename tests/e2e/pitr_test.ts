@@ -58,7 +58,12 @@ class Rig implements AsyncDisposable {
       walSegmentMb: 1,
       archive: `${program.path} wal-push %p`,
       env: { ...env, HOME: program.folder },
-      settings: { port, listen_addresses: "127.0.0.1", unix_socket_directories: program.folder },
+      settings: {
+        fsync: "off",
+        port,
+        listen_addresses: "127.0.0.1",
+        unix_socket_directories: program.folder,
+      },
     });
     return new Rig({ program, cluster, port }, env);
   }
@@ -155,6 +160,18 @@ for (const major of clusterMajors()) {
       first = newestId(await rig.ok("status --output json"));
     });
 
+    await t.step("a backup whose WAL does not arrive is no backup", async () => {
+      await cluster.query("alter system set archive_command = 'false backupctl wal-push %p'");
+      await cluster.query("select pg_reload_conf()");
+      const line = "backup full --method physical --fast-checkpoint --wait-wal 1s";
+      const failed = await rig.run(line);
+      assert.equal(failed.status, 1, failed.stderr);
+      assert.match(failed.stderr, /error: WAL segment 0{7}1.* not in the repository after 1 s: /);
+      assert.equal(newestId(await rig.ok("status --output json")), first);
+      await cluster.query("alter system reset archive_command");
+      await cluster.query("select pg_reload_conf()");
+    });
+
     await t.step("timeline 1, and what is lost at the fork", async () => {
       let rows = await rig.steps(cluster, [], [1, 2, 3, 4]);
       await cluster.query("select pg_create_restore_point('one')");
@@ -190,14 +207,13 @@ for (const major of clusterMajors()) {
         [`--to ${rig.at(202).time}`, 202],
         [`--to-lsn ${rig.at(104).lsn} --timeline 2`, 104],
         [`--to-xid ${rig.at(105).xid} --timeline 2`, 105],
-        [`--to-xid ${rig.at(105).xid} --timeline 2 --exclusive`, 104],
         [`--to ${rig.at(9).time} --timeline 1`, 9],
         [`--to ${rig.at(3).time} --action pause`, 3],
         [`--to-name one --backup-id ${first}`, 4],
         ["--immediate", 102],
       ] as const;
-    for (const [index] of Array.from({ length: 9 }).entries()) {
-      await t.step(`target ${index + 1} of 9`, async () => {
+    for (const [index] of Array.from({ length: 8 }).entries()) {
+      await t.step(`target ${index + 1} of 8`, async () => {
         const [flags, row] = targets()[index]!;
         assert.deepEqual(await rig.restoredRows(flags), rig.at(row).rows, flags);
       });

@@ -44,13 +44,16 @@ async function makeSource(cluster: Cluster): Promise<Source> {
 async function recover(
   { cluster, backup }: Source,
   texts: RecoveryTexts,
-  { restoreCommand = `cp ${cluster.archiveDir}/%f %p` }: { readonly restoreCommand?: string } = {},
+  { restoreCommand = `cp ${cluster.archiveDir}/%f %p`, settings = {} }: {
+    readonly restoreCommand?: string;
+    readonly settings?: Readonly<Record<string, string>>;
+  } = {},
 ) {
   const copy = await backup.restore();
   await Deno.writeTextFile(`${copy.dataDirectory}/recovery.conf`, "standby_mode = on\n");
   await Deno.writeTextFile(`${copy.dataDirectory}/standby.signal`, "");
   await copy.configure(texts, { restoreCommand });
-  return { copy, server: await copy.start(texts) };
+  return { copy, server: await copy.start(texts, { settings }) };
 }
 
 async function assertArrived(copy: RestoredCopy, row: number, writable: boolean): Promise<void> {
@@ -116,7 +119,9 @@ for (const { major, binDir } of clusterMajors()) {
     });
     await t.step("an archive that cannot be asked ends in FATAL, with nothing opened", async () => {
       const restoreCommand = "exit 255";
-      await assert.rejects(recover(source, { latest: true }, { restoreCommand }), (error) => {
+      const settings = { logging_collector: "on" };
+      const recovery = recover(source, { latest: true }, { restoreCommand, settings });
+      await assert.rejects(recovery, (error) => {
         assert.ok(error instanceof PostgresError, String(error));
         assert.match(error.message, /could not restore file/);
         assert.match(error.hint!, /stopped rather than open with data missing/);
@@ -125,3 +130,23 @@ for (const { major, binDir } of clusterMajors()) {
     });
   });
 }
+
+Deno.test("a copy whose settings are too small for its log says so, and does not wait for ever", async () => {
+  await using cluster = await startCluster({
+    ...{ walSegmentMb: 1, archive: true, settings: { max_connections: 20 } },
+  });
+  await createSteps(cluster);
+  await using backup = await RestorableBackup.take(cluster);
+  await step(cluster, 1);
+  await cluster.query("alter system set max_connections = 40");
+  await cluster.stop("fast");
+  await cluster.start();
+  await step(cluster, 2);
+  await archiveNow(cluster);
+  await assert.rejects(recover({ cluster, backup, moments: [] }, { latest: true }), (error) => {
+    assert.ok(error instanceof PostgresError, String(error));
+    assert.match(error.message, /max_connections = 20 is a lower setting|insufficient parameter/);
+    assert.match(error.hint!, /raise those that the log names/);
+    return true;
+  });
+});
