@@ -19,12 +19,14 @@ interface ReadRequest {
   readonly signal: AbortSignal | undefined;
 }
 
-/** What the first answer said of the object. */
-interface Opening {
+/** One answer: a row of bytes of the object. */
+interface Opened {
   readonly etag: string | undefined;
   readonly start: number;
   readonly end: number;
-  /** The CRC-32 of all that is going to be read, when the store knows it. */
+  /** Length of the whole object. */
+  readonly total: number;
+  /** The CRC-32 of the whole object, when this is all of it and the store knows it. */
   readonly checksum: string | undefined;
   readonly body: Readable;
 }
@@ -40,10 +42,9 @@ export async function openObject(
 ): Promise<ReadableStream<Bytes>> {
   const { key, range } = request;
   try {
-    const output = await getObject(connection, { ...request, ifMatch: undefined });
-    const reader = new ObjectReader(connection, { request, opening: openingOf(output, request) });
     const { crc32 } = await connection.load();
-    return reader.stream(crc32);
+    const first = await openFirst(connection, request);
+    return new ObjectReader(connection, { request, first }).stream(crc32);
   } catch (error) {
     if (!(error instanceof S3CallError)) throw error;
     if (error.failure.code === "NoSuchKey") throw new ObjectMissingError(key);
@@ -90,59 +91,87 @@ function askForChecksum(command: GetObjectCommand): void {
   );
 }
 
+async function openFirst(connection: S3Connection, request: ReadRequest): Promise<Opened> {
+  const { range } = request;
+  const span = windowOf(connection, range ?? [0, Infinity]);
+  const wanted = { ...request, range: span[1] === Infinity ? undefined : span };
+  try {
+    return openedOf(await getObject(connection, { ...wanted, ifMatch: undefined }), wanted);
+  } catch (error) {
+    const isEmpty = error instanceof S3CallError && error.failure.status === 416;
+    if (range !== undefined || !isEmpty) throw error;
+    return openedOf(await getObject(connection, { ...request, ifMatch: undefined }), request);
+  }
+}
+
+/** As much of the range as one request may ask for. */
+function windowOf({ windowBytes }: S3Connection, [start, end]: ByteRange): ByteRange {
+  return [start, Math.min(end, start + windowBytes)];
+}
+
 /** Content-Encoding is not looked at: some stores give the transfer's own `aws-chunked` back. */
-function openingOf(output: GetObjectCommandOutput, { key, range }: ReadRequest): Opening {
+function openedOf(output: GetObjectCommandOutput, { key, range }: ReadRequest): Opened {
   const length = output.ContentLength;
   const body = output.Body as Readable | undefined;
   if (length === undefined || body === undefined) {
     body?.destroy();
     throw new StorageError(`the store does not say how long object ${key} is`);
   }
-  const start = range?.[0] ?? 0;
-  const wanted = range === undefined ? undefined : `bytes ${start}-${start + length - 1}/`;
-  if (wanted !== undefined && output.ContentRange?.startsWith(wanted) !== true) {
-    body.destroy();
-    throw new StorageError(
-      `the store answered another part of object ${key} than the one asked for`,
-      "is there a proxy or cache in front of the store?",
-    );
+  const etag = output.ETag;
+  if (range === undefined) {
+    const isFull = output.ChecksumType !== "COMPOSITE" && !output.ChecksumCRC32?.includes("-");
+    const checksum = isFull ? output.ChecksumCRC32 : undefined;
+    return { etag, start: 0, end: length, total: length, checksum, body };
   }
-  const isWhole = range === undefined && output.ChecksumCRC32?.includes("-") === false;
-  const checksum = isWhole && output.ChecksumType !== "COMPOSITE"
-    ? output.ChecksumCRC32
-    : undefined;
-  return { etag: output.ETag, start, end: start + length, checksum, body };
+  const [start, end] = range;
+  const total = Number(output.ContentRange?.match(/^bytes \d+-\d+\/(\d+)$/)?.[1]);
+  const last = Math.min(end, total) - 1;
+  if (output.ContentRange === `bytes ${start}-${last}/${total}` && length === last + 1 - start) {
+    return { etag, start, end: last + 1, total, checksum: undefined, body };
+  }
+  body.destroy();
+  throw new StorageError(
+    `the store answered another part of object ${key} than the one asked for`,
+    "is there a proxy or cache in front of the store?",
+  );
 }
 
 class ObjectReader {
   readonly #connection: S3Connection;
   readonly #request: ReadRequest;
-  readonly #opening: Opening;
-  #body: Readable;
+  readonly #first: Opened;
+  /** Where the whole reading ends. */
+  readonly #end: number;
+  #current: Opened;
   #chunks: AsyncIterator<Uint8Array>;
+  /** The answer that comes after the current one; undefined when it failed. */
+  #ahead: Promise<Opened | undefined> | undefined;
   #position: number;
   #breaks = 0;
   #crc = 0;
 
   constructor(
     connection: S3Connection,
-    { request, opening }: { readonly request: ReadRequest; readonly opening: Opening },
+    { request, first }: { readonly request: ReadRequest; readonly first: Opened },
   ) {
     this.#connection = connection;
     this.#request = request;
-    this.#opening = opening;
-    this.#position = opening.start;
-    this.#body = opening.body;
-    this.#chunks = opening.body[Symbol.asyncIterator]();
+    this.#first = first;
+    this.#position = first.start;
+    this.#end = Math.min(first.total, request.range?.[1] ?? Infinity);
+    this.#current = first;
+    this.#chunks = first.body[Symbol.asyncIterator]();
+    this.#lookAhead();
   }
 
   stream(crc32: (bytes: Uint8Array, before?: number) => number): ReadableStream<Bytes> {
     const { signal } = this.#request;
-    const stop = () => this.#body.destroy();
+    const stop = () => this.#current.body.destroy();
     signal?.addEventListener("abort", stop, { once: true });
     const finish = () => {
       signal?.removeEventListener("abort", stop);
-      this.#body.destroy();
+      this.#current.body.destroy();
+      this.#ahead?.then((opened) => opened?.body.destroy());
     };
     return new ReadableStream<Bytes>({
       pull: async (controller) => {
@@ -173,21 +202,23 @@ class ObjectReader {
       signal?.throwIfAborted();
       if (outcome instanceof Uint8Array) return this.#accept(outcome);
       // Whatever comes after the last byte, even a broken connection, takes nothing away.
-      if (this.#missing === 0) return undefined;
-      await this.#resume(outcome);
+      if (this.#position === this.#end) return undefined;
+      if (this.#position < this.#current.end) await this.#recover(outcome);
+      await this.#open();
     }
   }
 
-  /** @returns the error when the transfer broke, or ended before its end. */
+  /** @returns the error when the transfer broke or ended. */
   async #read(): Promise<Uint8Array | Error> {
+    const { body, end } = this.#current;
     const { idleMs } = this.#connection.settings;
     const silence = Object.assign(new Error(`no byte within ${idleMs / 1000} s`), {
       name: "TimeoutError",
     });
-    const timer = setTimeout(() => this.#body.destroy(silence), idleMs);
+    const timer = setTimeout(() => body.destroy(silence), idleMs);
     try {
       const { done, value } = await this.#chunks.next();
-      return done ? broken(`the transfer ended ${this.#missing} bytes early`) : value;
+      return done ? broken(`the transfer ended ${end - this.#position} bytes early`) : value;
     } catch (error) {
       return error instanceof Error ? error : broken(String(error));
     } finally {
@@ -196,45 +227,60 @@ class ObjectReader {
   }
 
   #accept(chunk: Uint8Array): Bytes {
-    if (chunk.length > this.#missing) {
-      throw new StorageError(
-        `the store sent more of object ${this.#request.key} than it announced`,
-      );
-    }
     this.#position += chunk.length;
-    return chunk as Bytes;
+    if (this.#position <= this.#current.end) return chunk as Bytes;
+    throw new StorageError(`the store sent more of object ${this.#request.key} than it announced`);
   }
 
-  get #missing(): number {
-    return this.#opening.end - this.#position;
-  }
-
-  async #resume(error: Error): Promise<void> {
+  /** Waits before the transfer is taken up again, unless it broke too often. */
+  async #recover(error: Error): Promise<void> {
     const { key, signal } = this.#request;
-    const { etag, start, end } = this.#opening;
-    this.#body.destroy();
+    this.#current.body.destroy();
+    await this.#dropAhead(); // it begins where the broken one should have ended
     this.#breaks += 1;
-    const allowed = BREAKS + (this.#position - start) / BYTES_PER_BREAK;
-    if (etag === undefined || this.#breaks > allowed) {
-      throw s3Error(
-        new S3Failure(error),
-        { operation: "GetObject", key },
-        this.#connection.settings,
-      );
+    const allowed = BREAKS + (this.#position - this.#first.start) / BYTES_PER_BREAK;
+    if (this.#breaks > allowed) {
+      const { settings } = this.#connection;
+      throw s3Error(new S3Failure(error), { operation: "GetObject", key }, settings);
     }
     await this.#connection.backOff(Math.min(this.#breaks, BREAKS), { signal });
-    const range = [this.#position, end] as const;
-    const rest = { key, range, signal };
+  }
+
+  /** Opens what comes next. */
+  async #open(): Promise<void> {
+    const ahead = await this.#ahead;
+    this.#ahead = undefined;
+    this.#current = ahead ?? await this.#openAt(this.#position);
+    this.#chunks = this.#current.body[Symbol.asyncIterator]();
+    this.#lookAhead();
+  }
+
+  /** Asks for the next window already, so that its latency is not waited for. */
+  #lookAhead(): void {
+    const { end } = this.#current;
+    if (end >= this.#end) return;
+    this.#ahead = this.#openAt(end).catch(() => undefined);
+  }
+
+  async #dropAhead(): Promise<void> {
+    const ahead = await this.#ahead;
+    this.#ahead = undefined;
+    ahead?.body.destroy();
+  }
+
+  async #openAt(start: number): Promise<Opened> {
+    const { key, signal } = this.#request;
+    const ifMatch = this.#first.etag;
+    if (ifMatch === undefined) throw new StorageError(`the store gives no etag of object ${key}`);
+    const wanted = { key, signal, range: windowOf(this.#connection, [start, this.#end]) };
     try {
-      const output = await getObject(this.#connection, { ...rest, ifMatch: etag });
-      this.#body = openingOf(output, rest).body;
-      this.#chunks = this.#body[Symbol.asyncIterator]();
+      return openedOf(await getObject(this.#connection, { ...wanted, ifMatch }), wanted);
     } catch (failure) {
-      throw failure instanceof S3CallError ? this.#resumeError(failure) : failure;
+      throw failure instanceof S3CallError ? this.#changeError(failure) : failure;
     }
   }
 
-  #resumeError(error: S3CallError): StorageError {
+  #changeError(error: S3CallError): StorageError {
     const { code, status } = error.failure;
     if (status !== 412 && status !== 416 && code !== "NoSuchKey") return error.toStorageError();
     return new StorageError(
@@ -244,7 +290,7 @@ class ObjectReader {
   }
 
   #checkSum(): void {
-    const { checksum } = this.#opening;
+    const { checksum } = this.#first;
     if (checksum === undefined || checksum === base64OfCrc(this.#crc)) return;
     throw new IntegrityError(
       `object ${this.#request.key} has another CRC32 than the store announced`,

@@ -11,8 +11,11 @@ import { MiB } from "../../src/domain/bytes.ts";
 import { S3Store } from "../../src/storage/s3.ts";
 import type { S3Options } from "../../src/storage/s3.ts";
 import { S3Server } from "../support/s3_server/s3_server.ts";
+import { selfSigned } from "../support/storage/certificates.ts";
 import { objectStoreContract, type OpenedStore } from "./object_store.ts";
 import { S3_DIFFERENCES } from "./s3_differences.ts";
+
+const SERVER = new URL("../support/s3_server/server_process.ts", import.meta.url).pathname;
 
 for (const listOrder of ["bytes", "any"] as const) {
   objectStoreContract(`S3Store (list_order ${listOrder}) on the small server`, async () => {
@@ -42,31 +45,32 @@ for (const listOrder of ["bytes", "any"] as const) {
   });
 }
 
-objectStoreContract("S3Store on the small server in its own process", async () => {
-  const process = new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--quiet",
-      "-A",
-      new URL("../support/s3_server/server_process.ts", import.meta.url).pathname,
-    ],
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  const endpoint = (await reader.read()).value?.trim() ?? "";
-  const credentials = { accessKeyId: "testkey", secretAccessKey: "testsecretkey123" };
-  const store = new S3Store({ bucket: "bucket", endpoint, credentials });
-  return {
-    store,
-    dispose: async () => {
-      await store.close();
-      await process.stdin.close();
-      await reader.cancel();
-      await process.status;
-    },
-  };
-}, { bigBytes: 0, streamedBytes: 384 * MiB, only: /memory/ });
+for (const scheme of ["http", "https"]) {
+  objectStoreContract(`S3Store on the small server in its own process, ${scheme}`, async () => {
+    const { authority, certificate, key } = await selfSigned("127.0.0.1");
+    const process = new Deno.Command(Deno.execPath(), {
+      args: ["run", "--quiet", "-A", SERVER, ...(scheme === "https" ? [certificate, key] : [])],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const reader = process.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const endpoint = (await reader.read()).value?.trim() ?? "";
+    const credentials = { accessKeyId: "testkey", secretAccessKey: "testsecretkey123" };
+    const caFile = await Deno.makeTempFile();
+    await Deno.writeTextFile(caFile, authority);
+    const store = new S3Store({ bucket: "bucket", endpoint, credentials, caFile });
+    return {
+      store,
+      dispose: async () => {
+        await Deno.remove(caFile);
+        await store.close();
+        await process.stdin.close();
+        await reader.cancel();
+        await process.status;
+      },
+    };
+  }, { bigBytes: 0, streamedBytes: 384 * MiB, only: /memory/ });
+}
 
 const endpoints = (Deno.env.get("BACKUPCTL_TEST_S3_ENDPOINT") ?? "").split(/[\s,]+/)
   .filter((url) => url !== "");

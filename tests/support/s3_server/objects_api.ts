@@ -78,11 +78,11 @@ export function getObject({ objects }: Bucket, { key, method, headers }: S3Reque
     const length = { "content-length": String(object.size) };
     return { status: 200, headers: { ...common, ...length }, body: NOTHING };
   }
-  const bytes = object.bytes ?? new Uint8Array(object.size);
-  if (range === undefined) return { status: 200, headers: common, body: bytes };
-  const [start, end] = range;
+  const [start, end] = range ?? [0, object.size];
+  const body = object.bytes?.subarray(start, end) ?? new Uint8Array(end - start);
+  if (range === undefined) return { status: 200, headers: common, body };
   const span = { "content-range": `bytes ${start}-${end - 1}/${object.size}` };
-  return { status: 206, headers: { ...common, ...span }, body: bytes.subarray(start, end) };
+  return { status: 206, headers: { ...common, ...span }, body };
 }
 
 /** S3 API Reference, "DeleteObject". */
