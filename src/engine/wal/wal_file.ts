@@ -11,6 +11,8 @@ export interface FileIdentity {
   readonly bytes: number;
   /** Milliseconds since 1970. */
   readonly modified: number;
+  /** Of the inode, which nobody can set: tells a file that got an old one's inode and time. */
+  readonly changed: number;
 }
 
 /** A file of pg_wal, read and checked. */
@@ -44,12 +46,14 @@ export function walNameOf(path: string): WalName {
 /**
  * Reads a file of pg_wal into one buffer and checks that it is what its name says.
  *
+ * @param buffer is read into when it has the file's length: touching fresh memory takes as long as
+ * reading.
  * @throws {IntegrityError} when it is not.
  * @throws {RunFailedError} when it cannot be read.
  */
-export function readWalFile(path: string): WalFile {
+export function readWalFile(path: string, buffer?: Bytes): WalFile {
   const name = walNameOf(path);
-  const { bytes, identity } = readWhole(path);
+  const { bytes, identity } = readWhole(path, buffer);
   if (bytes.length === 0) throw new IntegrityError(`WAL file ${path} is empty`);
   return { path, name, identity, bytes, systemIdentifier: checkContent(name, bytes) };
 }
@@ -62,7 +66,7 @@ export function identityOf(path: string): FileIdentity {
 /** Whether two looks at a name saw the same file with the same content. */
 export function isSameFile(a: FileIdentity, b: FileIdentity): boolean {
   return a.device === b.device && a.inode === b.inode && a.bytes === b.bytes &&
-    a.modified === b.modified;
+    a.modified === b.modified && a.changed === b.changed;
 }
 
 function identity(info: Deno.FileInfo): FileIdentity {
@@ -71,16 +75,20 @@ function identity(info: Deno.FileInfo): FileIdentity {
     inode: info.ino ?? 0,
     bytes: info.size,
     modified: info.mtime?.getTime() ?? 0,
+    changed: info.ctime?.getTime() ?? 0,
   };
 }
 
 /** One preallocated buffer: three times as fast as `Deno.readFileSync`, which grows its own. */
-function readWhole(path: string): { readonly bytes: Bytes; readonly identity: FileIdentity } {
+function readWhole(
+  path: string,
+  buffer: Bytes | undefined,
+): { readonly bytes: Bytes; readonly identity: FileIdentity } {
   return attempt(path, () => {
     using file = Deno.openSync(path);
     const info = file.statSync();
     if (!info.isFile) throw new IntegrityError(`${path} is no file`);
-    const bytes = new Uint8Array(info.size);
+    const bytes = buffer?.length === info.size ? buffer : new Uint8Array(info.size);
     let at = 0;
     while (at < bytes.length) {
       const length = file.readSync(bytes.subarray(at));

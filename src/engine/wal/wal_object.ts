@@ -41,7 +41,7 @@ export async function encodeWal(
 ): Promise<EncodedWal> {
   const hash = crypto.subtle.digest("SHA-256", bytes);
   hash.catch(() => {}); // awaited below; the compression may fail first
-  const stored = isCompressedWal(name) ? await encodeBlocks(bytes, codec) : bytes;
+  const stored = isCompressedWal(name) ? await encodeBlocks(bytes, codec) : bytes.slice();
   const sha256 = new Uint8Array(await hash).toHex();
   return { stored, rawBytes: bytes.length, sha256 };
 }

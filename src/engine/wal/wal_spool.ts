@@ -42,12 +42,21 @@ export class WalSpool {
   }
 
   /**
-   * Makes a mark durable: only then may PostgreSQL's next call rely on it.
+   * Makes a mark durable; its name is by {@link WalSpool.settle}.
    *
    * @returns false when it could not be kept; the file is simply pushed again.
    */
   mark(mark: WalMark): boolean {
     return write(this.#markPath(mark.name), mark, { durable: true });
+  }
+
+  /** Makes the names of all marks durable. */
+  settle(): void {
+    try {
+      syncFolder(this.folder);
+    } catch {
+      // Losing marks costs time only.
+    }
   }
 
   /** The mark of a name, if the file is still the one that was pushed. */
@@ -89,7 +98,6 @@ function write(path: string, value: unknown, { durable }: { readonly durable: bo
       if (durable) file.syncSync();
     }
     Deno.renameSync(temporary, path);
-    if (durable) syncFolder(path.slice(0, path.lastIndexOf("/")));
     return true;
   } catch {
     return false;

@@ -1,0 +1,89 @@
+import type { Bytes } from "../../domain/bytes.ts";
+import type { Clock } from "../../domain/clock.ts";
+import type { WalName } from "../../domain/wal.ts";
+import { identityOf, isSameFile, readWalFile, type WalFile } from "./wal_file.ts";
+import {
+  type EncodedWalFile,
+  encodeWalFile,
+  pushEncodedWal,
+  type WalPushParts,
+} from "./wal_push.ts";
+import type { WalSpool } from "./wal_spool.ts";
+
+/** How far one call goes beyond the file that it was asked for. */
+export interface AheadOptions {
+  readonly walFolder: string;
+  /** In the order to push them. */
+  readonly names: readonly WalName[];
+  /** By the clock's monotonic time: no further file is begun after this. */
+  readonly until: number;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** Uploads under way at a time: compressing one file takes about as long as storing three. */
+const UPLOADS = 4;
+
+/** What look-ahead needs of the world. */
+export interface AheadParts extends WalPushParts {
+  readonly spool: WalSpool;
+}
+
+/**
+ * Pushes files that PostgreSQL will ask for next, and leaves a mark for each that the store has
+ * acknowledged. Failures are left to the call that asks for the file.
+ *
+ * @returns how many got a mark.
+ */
+export async function pushAhead(parts: AheadParts, options: AheadOptions): Promise<number> {
+  const { walFolder, names, until, clock, signal } = options;
+  const uploads = new Set<Promise<boolean>>();
+  const results: Promise<boolean>[] = [];
+  let buffer: Bytes | undefined;
+  for (const name of names) {
+    if (clock.monotonic() >= until || signal.aborted) break;
+    const file = readNext(parts, { path: `${walFolder}/${name.name}`, name, buffer });
+    if (!file) continue;
+    buffer = file.bytes;
+    const encoded = await encodeWalFile(file, parts.codec);
+    const upload = storeAndMark(parts, encoded, signal).catch(() => false);
+    void upload.then(() => uploads.delete(upload));
+    uploads.add(upload);
+    results.push(upload);
+    if (uploads.size >= UPLOADS) await Promise.race(uploads);
+  }
+  const marked = (await Promise.all(results)).filter((done) => done).length;
+  if (marked > 0) parts.spool.settle();
+  return marked;
+}
+
+/** Undefined when it has a mark already, or is not fit: its own call then tells what is wrong. */
+function readNext(
+  { spool, place }: AheadParts,
+  { path, name, buffer }: {
+    readonly path: string;
+    readonly name: WalName;
+    readonly buffer: Bytes | undefined;
+  },
+): WalFile | undefined {
+  try {
+    if (spool.markOf(name.name, identityOf(path))) return undefined;
+    const file = readWalFile(path, buffer);
+    const system = file.systemIdentifier ?? place.systemIdentifier;
+    return system === place.systemIdentifier ? file : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+async function storeAndMark(
+  parts: AheadParts,
+  encoded: EncodedWalFile,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const { sha256 } = await pushEncodedWal(parts, encoded, signal);
+  const { path, identity, name: { name } } = encoded.file;
+  // PostgreSQL leaves a file alone until it is archived; one that changed gets no mark.
+  if (!isSameFile(identity, identityOf(path))) return false;
+  return parts.spool.mark({ name, identity, sha256 });
+}
