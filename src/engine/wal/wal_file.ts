@@ -11,7 +11,7 @@ export interface FileIdentity {
   readonly bytes: number;
   /** Milliseconds since 1970. */
   readonly modified: number;
-  /** Of the inode, which nobody can set: tells a file that got an old one's inode and time. */
+  /** Of the inode, in whole seconds: nobody can set it, so it tells a file that got an old one's time. */
   readonly changed: number;
 }
 
