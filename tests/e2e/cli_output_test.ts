@@ -1,7 +1,7 @@
 /** Outputs that break, and commands that need neither server nor repository. */
 import assert from "node:assert/strict";
 import { PROJECT_ROOT } from "../support/paths.ts";
-import { cleanEnvironment, runCli } from "../support/run_cli.ts";
+import { cleanEnvironment, programWords, runCli } from "../support/run_cli.ts";
 
 /** Runs a line of the shell with `$CLI` as the program. */
 async function shell(line: string, cwd = "/") {
@@ -10,7 +10,7 @@ async function shell(line: string, cwd = "/") {
     cwd,
     env: {
       ...cleanEnvironment(),
-      CLI: `${Deno.execPath()} run --no-check --quiet -A ${PROJECT_ROOT}main.ts`,
+      CLI: programWords().join(" "),
     },
     clearEnv: true,
   }).output();

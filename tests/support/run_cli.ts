@@ -33,10 +33,18 @@ export function cleanEnvironment(): Record<string, string> {
   };
 }
 
-/** Starts `backupctl …` from source in a process of its own. */
+/** The program's first words: `BACKUPCTL_TEST_EXECUTABLE`, or this Deno with main.ts. */
+export function programWords(): readonly [string, ...string[]] {
+  const executable = Deno.env.get("BACKUPCTL_TEST_EXECUTABLE");
+  if (executable) return [executable];
+  return [Deno.execPath(), "run", "--no-check", "--quiet", "-A", `${PROJECT_ROOT}main.ts`];
+}
+
+/** Starts `backupctl …` in a process of its own. */
 export function spawnCli(args: readonly string[], options: CliOptions = {}): Deno.ChildProcess {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-check", "--quiet", "-A", `${PROJECT_ROOT}main.ts`, ...args],
+  const [program, ...words] = programWords();
+  return new Deno.Command(program, {
+    args: [...words, ...args],
     cwd: options.cwd ?? "/",
     env: { ...cleanEnvironment(), ...options.env },
     clearEnv: true,
@@ -46,7 +54,7 @@ export function spawnCli(args: readonly string[], options: CliOptions = {}): Den
   }).spawn();
 }
 
-/** Runs `backupctl …` from source to its end. */
+/** Runs `backupctl …` to its end. */
 export async function runCli(
   args: readonly string[],
   options: CliOptions = {},

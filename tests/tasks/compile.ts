@@ -15,7 +15,7 @@ export async function compile(deno: string): Promise<string> {
   const output = `${DIST}/backupctl`;
   const { success } = await new Deno.Command(deno, {
     args: [
-      ...["compile", "--quiet", "--no-check", "--allow-all"],
+      ...["compile", "--quiet", "--no-check", "--permission-set=backupctl"],
       ...workers.flatMap((name) => ["--include", `${DIST}/${name}`]),
       ...["--output", output, `${DIST}/backupctl.js`],
     ],
