@@ -1,6 +1,7 @@
 import type { BackupManifest, BackupSlot } from "../catalog/catalog.ts";
 import { checkLabel } from "../domain/label.ts";
 import type { ServerIdentity } from "../postgres/postgres.ts";
+import { giveUpStaleUploads } from "./give_up_stale_uploads.ts";
 import { takeLogicalBackup } from "./logical/take_logical_backup.ts";
 import type { BackupContent, BackupParts, FullBackupOptions } from "./parts.ts";
 import { takePhysicalBackup } from "./physical/take_physical_backup.ts";
@@ -41,6 +42,7 @@ export class BackupEngine {
       if (options.method === "physical") await waitForBackupWal(this.#parts, manifest, options);
       options.signal?.throwIfAborted();
       await repository.commit(manifest, options.signal);
+      await giveUpStaleUploads(this.#parts, options.signal);
       return manifest;
     } catch (error) {
       await repository.discard(slot);

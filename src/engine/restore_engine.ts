@@ -1,13 +1,18 @@
 import type { BackupManifest } from "../catalog/catalog.ts";
-import { NothingMatchesError } from "../domain/errors.ts";
+import { IntegrityError, NothingMatchesError } from "../domain/errors.ts";
+import { absentObjects } from "./absent_objects.ts";
 import { planLogicalRestore } from "./logical/plan_logical_restore.ts";
 import { restoreLogical } from "./logical/restore_logical.ts";
+import { OTHER_BACKUP_HINT } from "./naming_object.ts";
 import type { RestoreOptions, RestoreParts, RestorePlan, RestoreReport } from "./parts.ts";
 import { planPhysicalRestore } from "./physical/plan_physical_restore.ts";
 import { restorePhysical } from "./physical/restore_physical.ts";
 import type { RecoveryPlan } from "./recovery/choose_backup.ts";
 import { planRecovery } from "./recovery/plan_recovery.ts";
 import type { RecoveryRequest } from "./recovery/recovery_target.ts";
+
+/** Objects that one sentence names. */
+const NAMED = 3;
 
 /** Restores backups from the manifests alone: no catalogue and no source server is needed. */
 export class RestoreEngine {
@@ -59,7 +64,10 @@ export class RestoreEngine {
   /** What {@link RestoreEngine.restore} would do; moves nothing. */
   async plan(backup: BackupManifest, options: RestoreOptions): Promise<RestorePlan> {
     const plan = backup.method === "physical" ? planPhysicalRestore : planLogicalRestore;
-    return await plan(this.#parts, { backup, options });
+    const found = await plan(this.#parts, { backup, options });
+    const absent = await this.#absent(backup, options);
+    if (absent.length === 0) return found;
+    return { ...found, obstacles: [...found.obstacles, summary(absent)] };
   }
 
   /**
@@ -69,7 +77,25 @@ export class RestoreEngine {
    * @throws {IntegrityError} naming the object that is damaged or missing.
    */
   async restore(backup: BackupManifest, options: RestoreOptions): Promise<RestoreReport> {
+    const absent = await this.#absent(backup, options);
+    // Now, and not after hours at the last object.
+    if (absent.length > 0) throw new IntegrityError(summary(absent), OTHER_BACKUP_HINT);
     const restore = backup.method === "physical" ? restorePhysical : restoreLogical;
     return await restore(this.#parts, { backup, options });
   }
+
+  #absent(backup: BackupManifest, { databases, signal }: RestoreOptions) {
+    const { store, repository } = this.#parts;
+    return absentObjects(backup, {
+      ...{ store, repository },
+      ...(databases && { databases }),
+      ...(signal && { signal }),
+    });
+  }
+}
+
+/** The first few: a lost folder has thousands. */
+function summary(absent: readonly string[]): string {
+  const more = absent.length - NAMED;
+  return absent.slice(0, NAMED).join(", ") + (more > 0 ? `, and ${more} more` : "");
 }

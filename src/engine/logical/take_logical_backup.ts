@@ -30,7 +30,7 @@ export async function takeLogicalBackup(
   const pgRestore = await programs.find("pg_restore", pgDump.major);
   const estimate = databases.reduce((total, { sizeBytes }) => total + (sizeBytes ?? 0), 0);
   progress.begin(
-    `dump ${databases.length} ${databases.length === 1 ? "database" : "databases"}`,
+    `dumping ${databases.length} ${databases.length === 1 ? "database" : "databases"}`,
     estimate,
   );
   const globals = await dumpGlobals(parts, { slot, options, pgDumpAll });
