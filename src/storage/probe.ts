@@ -24,9 +24,11 @@ export async function probeConditionalPut(
     const { etag } = await store.put(key, new TextEncoder().encode("1"), options);
     const ifAbsent = await attempt({ ifAbsent: true });
     const ifMatch = etag !== undefined && await attempt({ ifMatch: `${etag.slice(0, -1)}x"` });
-    return { ifAbsent, ifMatch };
-  } finally {
     await store.delete([key], options);
+    return { ifAbsent, ifMatch };
+  } catch (error) {
+    await store.delete([key]).catch(() => {}); // what put failed with says more
+    throw error;
   }
 }
 

@@ -220,6 +220,14 @@ Deno.test("S3Store says where it is, without a secret", () => {
   equal(startLocation({}), "s3://bucket");
 });
 
+Deno.test("probeConditionalPut() says why the put failed, not the removal behind it", async () => {
+  await using denied = startS3();
+  const error = { kind: "error", status: 403, code: "AccessDenied" } as const;
+  denied.server.fail({ method: "PUT" }, error);
+  denied.server.fail({ method: "POST" }, error);
+  await rejects(probeConditionalPut(denied.store), /^StorageError: PutObject .* AccessDenied/);
+});
+
 Deno.test("probeConditionalPut() finds stores that ignore conditions, and cleans up", async () => {
   await using honest = startS3();
   equal(await probeConditionalPut(honest.store), { ifAbsent: true, ifMatch: true });
