@@ -1,7 +1,7 @@
 import type { Bytes } from "../../domain/bytes.ts";
 import type { Clock } from "../../domain/clock.ts";
 import type { WalName } from "../../domain/wal.ts";
-import { identityOf, isSameFile, readWalFile, type WalFile } from "./wal_file.ts";
+import { identityOf, readWalFile, type WalFile } from "./wal_file.ts";
 import {
   type EncodedWalFile,
   encodeWalFile,
@@ -82,8 +82,6 @@ async function storeAndMark(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { sha256 } = await pushEncodedWal(parts, encoded, signal);
-  const { path, identity, name: { name } } = encoded.file;
-  // PostgreSQL leaves a file alone until it is archived; one that changed gets no mark.
-  if (!isSameFile(identity, identityOf(path))) return false;
+  const { identity, name: { name } } = encoded.file;
   return parts.spool.mark({ name, identity, sha256 });
 }
