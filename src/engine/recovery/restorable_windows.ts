@@ -87,7 +87,7 @@ function timed(view: ArchiveView, window: RestorableWindow): TimedWindow {
   return {
     ...window,
     from: starts ?? (own && new Date(own.stoppedAt)),
-    to: alone || run?.last !== last ? own && new Date(own.stoppedAt) : run.lastStoredAt,
+    to: alone ? own && new Date(own.stoppedAt) : run?.lastStoredAt,
     open: !runs.some((run) => run.first > last),
   };
 }

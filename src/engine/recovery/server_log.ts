@@ -57,7 +57,6 @@ export class ServerLog {
   /** Call it before the start: what is there already belongs to another life. */
   static async open(dataDirectory: string, name: string): Promise<ServerLog> {
     const collected = await collectorLog(dataDirectory);
-    if (collected !== undefined) await Deno.remove(`${dataDirectory}/${COLLECTOR_FILE}`);
     return new ServerLog(
       dataDirectory,
       await logEnd(`${dataDirectory}/${name}`),

@@ -77,6 +77,34 @@ Deno.test("verifyWal() names every segment that is not its own content", async (
   assert.match(found[1]!, /^00000001000000000000000B\.zst: .*belongs to system 42/);
 });
 
+Deno.test("verifyWal() compares what it read with what was recorded and listed", async () => {
+  const store = new MemoryStore();
+  const [one, other] = [makeSegment({ number: 5 }), makeSegment({ number: 5, seed: 2 })];
+  const key = await push(store, one.name, one.bytes);
+  const { metadata = {} } = (await store.head(key))!;
+  await push(store, other.name, other.bytes); // sound in itself, and not what was stored
+  const whole = await new Response(await store.get(key)).bytes();
+  await store.put(key, whole, { metadata });
+  assert.match((await reasons(store)).join(), /has SHA-256 [0-9a-f]{64}, [0-9a-f]{64} was stored$/);
+  await store.put(key, whole, { metadata: { ...metadata, "raw-bytes": "1048577" } });
+  assert.match((await reasons(store)).join(), /holds 1048576 bytes, 1048577 were stored$/);
+  const list = store.list.bind(store);
+  store.list = async function* (prefix: string) {
+    for await (const info of list(prefix)) yield { ...info, size: info.size + 1 };
+  };
+  assert.match((await reasons(store)).join(), /has \d+ stored bytes, \d+ were listed$/);
+});
+
+Deno.test("verifyWal() finds a changed history file, which has no blocks", async () => {
+  const store = await archive();
+  const key = "main/" + TEST_SYSTEM + "/wal/00000002.history";
+  const { metadata = {} } = (await store.head(key))!;
+  const changed = HISTORY.slice();
+  changed[2]! ^= 1;
+  await store.put(key, changed, { metadata });
+  assert.match((await reasons(store)).join(), /^00000002\.history: .* has SHA-256/);
+});
+
 Deno.test("verifyWal() counts what lost its metadata, and still checks its form", async () => {
   const store = new MemoryStore();
   const { name, bytes } = makeSegment({ timeline: 1, number: 5 });

@@ -146,7 +146,7 @@ Deno.test("restoredAutoConf() has one active line a setting, however often it is
 
 Deno.test("fetchCommand() survives the shell and PostgreSQL's own percent signs", async () => {
   const words = [
-    "/opt/my tools/back'up%ctl",
+    "/opt/my tools/back'up%p%",
     "--config",
     "/etc/a b/$HOME/c.yaml",
     "--cluster",
