@@ -21,7 +21,8 @@ if (import.meta.main) {
   if (wal) {
     const { runWal } = await import("./src/cli/wal/run_wal.ts");
     const env = Deno.env.toObject();
-    Deno.exit(await runWal({ ...wal, env, signal: controller.signal }));
+    const status = await runWal({ ...wal, env, signal: controller.signal });
+    if (status !== undefined) Deno.exit(status);
   }
   const { reportStray, runCli } = await import("./src/cli/run_cli.ts");
   addEventListener("unhandledrejection", (event) => {

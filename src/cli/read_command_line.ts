@@ -35,6 +35,8 @@ const COMMANDS = [
   "backup",
   "backup full",
   "restore",
+  "wal-push",
+  "wal-fetch",
   "status",
   "test",
   "config",

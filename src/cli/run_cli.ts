@@ -120,6 +120,10 @@ async function runCommand(line: CommandLine, context: Context): Promise<number> 
       return await run((await import("./commands/status.ts")).status, { line, context });
     case "test":
       return await run((await import("./commands/test.ts")).test, { line, context });
+    case "wal-push":
+    case "wal-fetch":
+      // main.ts has sent these the short way: only their help pages are asked for here.
+      throw new TypeError(`${line.command} came the long way`);
     case "wal status":
       return await run((await import("./commands/wal_status.ts")).walStatus, { line, context });
     case "wal verify":

@@ -13,6 +13,7 @@ import type { InferValue } from "@optique/core/parser";
 import { globalOptions } from "./global_options.ts";
 import { recoveryFlags } from "./recovery_flags.ts";
 import { walCommands } from "./wal_commands.ts";
+import { walFetch, walPush } from "./wal_path_commands.ts";
 import { helpPage } from "./help_page.ts";
 import {
   annotation,
@@ -279,7 +280,10 @@ const version = command(
 /** The whole command line. */
 export const grammar = merge(
   globalOptions,
-  or(backup, restore, walCommands, status, test, config, catalog, repo, explain, version),
+  or(
+    or(backup, restore, walCommands, walPush, walFetch, status),
+    or(test, config, catalog, repo, explain, version),
+  ),
 );
 
 /** A command line that was understood. */

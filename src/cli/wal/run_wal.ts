@@ -1,15 +1,17 @@
 /**
- * `wal-push` and `wal-fetch`: the short way through the command line, which PostgreSQL goes for every
+ * `wal-push`, `wal-fetch` and the archiver's `backup incremental`: the short way through the command line, which PostgreSQL goes for every
  * segment. Nothing is loaded here that it does not need.
  *
  * @module
  */
 import { systemClock } from "../../domain/clock.ts";
 import { exitStatus } from "../../domain/errors.ts";
+import { callerIn } from "./archiver_caller.ts";
 import {
   deadlineOf,
   limited,
   logWords,
+  parseBacklogArguments,
   parseWalArguments,
   settingsOf,
   type WalInvocation,
@@ -19,9 +21,14 @@ import { WalLog } from "./wal_log.ts";
 
 export type { WalInvocation } from "./wal_arguments.ts";
 
-/** Runs one command. Never throws. @returns the exit status. */
-export async function runWal(invocation: WalInvocation): Promise<number> {
+/**
+ * Runs one command. Never throws.
+ *
+ * @returns the exit status; undefined when the words mean a command of the long way.
+ */
+export async function runWal(invocation: WalInvocation): Promise<number | undefined> {
   const log = new WalLog({ ...logWords(invocation.args), now: systemClock.now });
+  if (invocation.command === "backlog") return await backlog(invocation, log);
   if (invocation.command === "wal-push") {
     exitOnStray((error) => pushFailure(error, log));
     return await push(invocation, log);
@@ -29,6 +36,26 @@ export async function runWal(invocation: WalInvocation): Promise<number> {
   // Before anything can fail: the status of a stray error would tell PostgreSQL "absent".
   exitOnStray((error) => fetchFailure(error, { log, args: invocation.args }));
   return await runFetch(invocation, log);
+}
+
+async function backlog(
+  { args, env, signal }: WalInvocation,
+  log: WalLog,
+): Promise<number | undefined> {
+  const caller = callerIn(".", Deno.ppid);
+  if (caller === "somebody") return undefined;
+  exitOnStray((error) => pushFailure(error, log));
+  try {
+    const parsed = parseBacklogArguments(args);
+    const settings = await settingsOf(parsed, env);
+    log.configure(settings);
+    const { walBacklog } = await import("./wal_backlog_command.ts");
+    // A long backlog takes its time; what bounds it is the time of each request.
+    await walBacklog({ settings, env, log, signal, deadlineMs: settings.timeout }, caller);
+    return 0;
+  } catch (error) {
+    return pushFailure(error, log);
+  }
 }
 
 async function push({ args, env, signal }: WalInvocation, log: WalLog): Promise<number> {

@@ -31,13 +31,34 @@ const OPTIONS = {
 /** The arguments, taken apart. */
 export type WalArguments = ReturnType<typeof parseWalArguments>;
 
+/** What `backup incremental` takes besides; it means nothing to the archiver. */
+const BACKUP_OPTIONS = {
+  ...OPTIONS,
+  label: { type: "string" },
+  method: { type: "string" },
+  annotation: { type: "string", multiple: true },
+} as const satisfies ParseArgsConfig["options"];
+
 /** Takes the arguments apart. @throws {UsageError} */
 export function parseWalArguments(args: readonly string[]) {
+  return refusing(() =>
+    parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, strict: true })
+  );
+}
+
+/** The arguments of `backup incremental`. @throws {UsageError} */
+export function parseBacklogArguments(args: readonly string[]): WalArguments {
+  return refusing(() =>
+    parseArgs({ args: [...args], options: BACKUP_OPTIONS, allowPositionals: false, strict: true })
+  );
+}
+
+function refusing<T>(parse: () => T): T {
   try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, strict: true });
+    return parse();
   } catch (error) {
     const message = error instanceof Error ? error.message.split(". ")[0]! : String(error);
-    throw new UsageError(message, "see docs/cli.md for the flags", { cause: error });
+    throw new UsageError(message, '"backupctl COMMAND --help" lists the flags', { cause: error });
   }
 }
 

@@ -1,7 +1,7 @@
 /** Which command lines take the short way. Imports nothing: main.ts asks before anything is loaded. */
 
-/** A command of the short way. */
-export type WalCommand = "wal-push" | "wal-fetch";
+/** A command of the short way; `backlog` is `backup incremental`, when the archiver calls it. */
+export type WalCommand = "wal-push" | "wal-fetch" | "backlog";
 
 const NAMES: Readonly<Record<string, WalCommand>> = {
   "wal-push": "wal-push",
@@ -9,6 +9,7 @@ const NAMES: Readonly<Record<string, WalCommand>> = {
   "wal-fetch": "wal-fetch",
   "wal-get": "wal-fetch",
   "archive-get": "wal-fetch",
+  "backup incremental": "backlog",
 };
 
 /** Flags before the command that take the next word as their value. */
@@ -31,8 +32,9 @@ export function walCommandOf(
     const word = args[index]!;
     if (WITH_VALUE.has(word)) index += 1;
     if (word.startsWith("-")) continue;
-    const command = NAMES[word];
-    return command && { command, args: args.toSpliced(index, 1) };
+    const words = word === "backup" ? 2 : 1;
+    const command = NAMES[args.slice(index, index + words).join(" ")];
+    return command && { command, args: args.toSpliced(index, words) };
   }
   return undefined;
 }

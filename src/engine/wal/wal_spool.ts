@@ -75,6 +75,18 @@ export class WalSpool {
     }
   }
 
+  /** Removes the marks of all other files: PostgreSQL has been told that they are archived. */
+  keepOnly(names: readonly string[]): void {
+    const kept = new Set(names.map((name) => `${name}.mark`));
+    try {
+      for (const { name } of Deno.readDirSync(this.folder)) {
+        if (name.endsWith(".mark") && !kept.has(name)) Deno.removeSync(`${this.folder}/${name}`);
+      }
+    } catch {
+      // What stays is only a nuisance.
+    }
+  }
+
   #markPath(name: string): string {
     return `${this.folder}/${name}.mark`;
   }
