@@ -44,6 +44,7 @@ function planText(plan: RestorePlan, recovery: RecoveryPlan | undefined): string
       `${backup.id}, ${backup.method} ${backup.kind}, ended ${formatTime(backup.stoppedAt)}`,
     ],
     ["of", `PostgreSQL ${version}, cluster ${backup.cluster}, system ${backup.systemIdentifier}`],
+    ...(backup.method === "logical" ? [databasesFact(backup)] : []),
     ["to", plan.destination],
     ...plan.tablespaces.map(({ oid, from, to }): [string, string] => [
       "tablespace",
@@ -59,6 +60,13 @@ function planText(plan: RestorePlan, recovery: RecoveryPlan | undefined): string
   }
   const obstacles = plan.obstacles.map((obstacle) => `  - ${escapeControl(obstacle)}\n`);
   return `the plan; nothing was done\n${lines.join("")}in the way\n${obstacles.join("")}`;
+}
+
+/** The newest backup may hold but one of the databases that somebody is looking for. */
+function databasesFact({ databases }: RestorePlan["backup"]): [string, string] {
+  const names = databases.map(({ name }) => name);
+  const more = names.length > 8 ? `, and ${names.length - 8} more` : "";
+  return ["databases", names.slice(0, 8).join(", ") + more];
 }
 
 function freeText({ freeBytes }: RestorePlan): string {

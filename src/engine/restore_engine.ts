@@ -1,4 +1,5 @@
-import type { BackupManifest } from "../catalog/catalog.ts";
+import type { BackupManifest, UnreadableBackup } from "../catalog/catalog.ts";
+import { isBackupId } from "../domain/backup_id.ts";
 import { IntegrityError, NothingMatchesError } from "../domain/errors.ts";
 import { absentObjects } from "./absent_objects.ts";
 import { planLogicalRestore } from "./logical/plan_logical_restore.ts";
@@ -27,11 +28,19 @@ export class RestoreEngine {
    * The backup to restore: the one named, or the newest one that ended last.
    *
    * @throws {NothingMatchesError} when there is none.
+   * @throws {IntegrityError} when a later one is there and cannot be read: nobody wants an older
+   *   state without having been asked.
    */
   async choose(id?: string, signal?: AbortSignal): Promise<BackupManifest> {
     const { repository } = this.#parts;
     if (id !== undefined) return await repository.backup(id, signal);
-    const newest = (await repository.backups(signal ? { signal } : {})).at(-1);
+    const unreadable: UnreadableBackup[] = [];
+    const backups = await repository.backups({
+      onUnreadable: (backup) => void unreadable.push(backup),
+      ...(signal && { signal }),
+    });
+    const newest = backups.at(-1);
+    refuseLater(unreadable, newest);
     if (newest) return newest;
     throw new NothingMatchesError(
       `there is no backup of cluster ${repository.cluster} in ${repository.location}`,
@@ -92,6 +101,24 @@ export class RestoreEngine {
       ...(signal && { signal }),
     });
   }
+}
+
+/** Foreign folders are no backups; the ids of backups sort by the time they began. */
+function refuseLater(
+  unreadable: readonly UnreadableBackup[],
+  newest: BackupManifest | undefined,
+): void {
+  const idOf = ({ key }: UnreadableBackup) => key.split("/").at(-2) ?? "";
+  const later = unreadable.find((backup) =>
+    isBackupId(idOf(backup)) && (newest === undefined || idOf(backup) > newest.id)
+  );
+  if (later === undefined) return;
+  throw new IntegrityError(
+    `the newest backup, ${idOf(later)}, cannot be read: ${later.reason}`,
+    newest
+      ? `--backup-id ${newest.id} restores the newest one that can be read`
+      : "no other backup can be read; is its folder whole?",
+  );
 }
 
 /** The first few: a lost folder has thousands. */
