@@ -44,9 +44,11 @@ export async function dumpDatabase(
     const object = { name: dumpName(database), role: "dump", database, raw } as const;
     return await storeEncoded(parts, { slot, options, object });
   } catch (error) {
+    // Asked before pg_dump is killed: that it died by our hand explains nothing.
+    const { failure } = watch;
     await Promise.all([running.kill(), listing.kill()]);
     options.signal?.throwIfAborted();
-    throw watch.failure ?? error; // the store reports its broken source in words of its own
+    throw failure ?? error; // the store reports its broken source in words of its own
   }
 }
 
