@@ -159,7 +159,7 @@ class StoreRepository implements Repository {
       }
       if (batch.length > 0) await this.#store.delete(batch);
     } catch {
-      // What stays has no manifest, so it is no backup, and "prune --orphans" finds it.
+      // What stays has no manifest, so it is no backup.
     }
   }
 

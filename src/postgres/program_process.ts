@@ -110,7 +110,7 @@ export class ProgramProcess implements RunningProgram {
 
   #failure({ code, signal }: Deno.CommandStatus): PostgresError {
     const how = signal ? `was ended by ${signal}` : `ended with status ${code}`;
-    const lines = this.#stderr.split("\n").filter((line) => line.trim() !== "");
+    const lines = this.#stderr.split("\n").map((line) => line.trim()).filter((line) => line !== "");
     const said = lines.slice(-SHOWN_LINES).join("; ");
     return new ProgramError(`${this.#program.name} ${how}${said ? `: ${said}` : ""}`, {
       status: signal ? undefined : code,

@@ -9,11 +9,11 @@ interface Explanation {
 const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ENOSPC: {
     what: "no space left on the device",
-    hint: "free space on the file system of the repository, or remove old backups with prune",
+    hint: "free space on the file system of the repository, or remove the folders of old backups",
   },
   EDQUOT: {
     what: "the disk quota is used up",
-    hint: "raise the quota, or remove old backups with prune",
+    hint: "raise the quota, or remove the folders of old backups",
   },
   EACCES: {
     what: "permission denied",

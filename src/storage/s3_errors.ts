@@ -109,7 +109,7 @@ function hintOf(
       return "this provider does not have the storage class of repository.storage_class";
     case "QuotaExceeded":
     case "XMinioStorageFull":
-      return "free space in the store, raise its quota, or remove old backups with prune";
+      return "free space in the store, raise its quota, or remove the objects of old backups";
     case "NoSuchUpload":
       return "somebody aborted the upload: a lifecycle rule, or a second backupctl cleaning up?";
     case "EntityTooLarge":

@@ -408,7 +408,7 @@ Deno.test("DirectoryStore.put() on a full file system leaves nothing and says so
     await store.put("old", text("old"), { metadata: { a: "1" } });
     const full = (error: Error) =>
       error instanceof StorageError && /no space left/.test(error.message) &&
-      /prune/.test(error.hint ?? "");
+      /remove the folders of old backups/.test(error.hint ?? "");
     await rejects(store.put("new", streamOf(content(3 * MiB))), full);
     await rejects(store.put("old", content(3 * MiB)), full);
     equal(await names(root), [".backupctl", "old"]);
