@@ -4,10 +4,8 @@
  *
  * @module
  */
-import { basename } from "node:path";
-import { PROJECT_ROOT } from "./paths.ts";
 import { runAsServer } from "./postgres_process.ts";
-import { sourceFiles } from "./source_files.ts";
+import { bundle } from "../tasks/bundle.ts";
 import { giveToServer, makeServerFolder, serverUser } from "./server_user.ts";
 import type { CliResult } from "./run_cli.ts";
 
@@ -66,31 +64,12 @@ export class InstalledProgram implements AsyncDisposable {
     const deno = `${this.folder}/deno`;
     await Deno.copyFile(Deno.execPath(), deno);
     await Deno.chmod(deno, 0o755);
-    const sources = (await sourceFiles(PROJECT_ROOT, ["src"])).map(({ path }) => path);
-    const workers = sources.filter((path) => path.endsWith("_worker.ts"));
-    await this.#bundleFile("main.ts", "backupctl.js");
-    for (const path of workers) {
-      await this.#bundleFile(path, basename(path).replace(/\.ts$/, ".js"));
-    }
+    await bundle(`${this.folder}/bundle`);
     await Deno.mkdir(`${this.folder}/cache`);
     await Deno.writeTextFile(
       this.path,
-      `#!/bin/sh\nexec ${deno} run --quiet --no-lock --allow-all ${this.folder}/backupctl.js "$@"\n`,
+      `#!/bin/sh\nexec ${deno} run --quiet --no-lock --allow-all ${this.folder}/bundle/main.js "$@"\n`,
     );
-  }
-
-  /** Workers stand beside the bundle. */
-  async #bundleFile(entry: string, output: string): Promise<void> {
-    const path = `${this.folder}/${output}`;
-    const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["bundle", "--quiet", "--output", path, entry],
-      cwd: PROJECT_ROOT,
-      stdin: "null",
-    }).output();
-    if (!success) throw new Error(`deno bundle ${entry}: ${new TextDecoder().decode(stderr)}`);
-    const text = await Deno.readTextFile(path);
-    const worker = /new URL\("[^"]*?([a-z_]+_worker)\.ts", import\.meta\.url\)/g;
-    await Deno.writeTextFile(path, text.replace(worker, 'new URL("./$1.js", import.meta.url)'));
   }
 }
 

@@ -11,13 +11,15 @@ import { bundle, DIST } from "./bundle.ts";
 
 /** Compiles, and returns the path of the executable. */
 export async function compile(deno: string): Promise<string> {
-  const workers = await bundle();
+  const entry = "main.js";
+  const folder = `${DIST}/bundle`;
+  const loaded = (await bundle(folder)).filter((file) => file !== entry);
   const output = `${DIST}/backupctl`;
   const { success } = await new Deno.Command(deno, {
     args: [
       ...["compile", "--quiet", "--no-check", "--permission-set=backupctl"],
-      ...workers.flatMap((name) => ["--include", `${DIST}/${name}`]),
-      ...["--output", output, `${DIST}/backupctl.js`],
+      ...loaded.flatMap((file) => ["--include", `${folder}/${file}`]),
+      ...["--output", output, `${folder}/${entry}`],
     ],
     cwd: PROJECT_ROOT,
     stdin: "null",
