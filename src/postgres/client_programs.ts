@@ -1,3 +1,4 @@
+import { dirname } from "node:path";
 import { PostgresError, VersionError } from "../domain/errors.ts";
 import type {
   ClientPrograms,
@@ -9,6 +10,7 @@ import type {
 } from "./postgres.ts";
 import { passwordLine } from "./password_file.ts";
 import { programFolders, type ProgramPlaces, searchProgram } from "./program_search.ts";
+import { passwordFilePrefix, sweepPasswordFiles } from "./sweep_password_files.ts";
 import { ProgramProcess } from "./program_process.ts";
 import { systemBundlePath } from "./tls_options.ts";
 
@@ -108,11 +110,13 @@ function writePassword(
   }
   const path = Deno.makeTempFileSync({
     ...(dir !== undefined && { dir }),
-    ...{ prefix: "backupctl-", suffix: ".pgpass" },
+    ...{ prefix: passwordFilePrefix(), suffix: ".pgpass" },
   });
   try {
     Deno.chmodSync(path, 0o600);
     Deno.writeTextFileSync(path, passwordLine(password));
+    const now = Deno.lstatSync(path).mtime?.getTime();
+    if (now !== undefined) sweepPasswordFiles(dirname(path), { now });
     if (reader) Deno.chownSync(path, reader.uid, reader.gid);
     return path;
   } catch (error) {
