@@ -3,7 +3,9 @@ import type { ObjectStore, ReadOptions } from "./storage.ts";
 
 /** Which conditions a store keeps. Some ignore them silently, and then two writers both win. */
 export interface ConditionalPut {
+  /** Whether an object that is there stops a put with `ifAbsent`. */
   readonly ifAbsent: boolean;
+  /** Whether an object of another etag stops a put with `ifMatch`. */
   readonly ifMatch: boolean;
 }
 

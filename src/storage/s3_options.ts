@@ -3,6 +3,7 @@ import { MiB } from "../domain/bytes.ts";
 
 /** Where and how an {@link S3Store} keeps its objects. */
 export interface S3Options {
+  /** The bucket, which must exist. */
   readonly bucket: string;
   /** Every key begins with this and a slash. */
   readonly prefix?: string;
@@ -17,6 +18,7 @@ export interface S3Options {
    * @default {"auto"}
    */
   readonly pathStyle?: "auto" | boolean;
+  /** Such as `STANDARD_IA`; the bucket's own without it. */
   readonly storageClass?: string;
   /** Encryption at rest by the store. */
   readonly sse?: "AES256" | "aws:kms";
@@ -24,7 +26,7 @@ export interface S3Options {
   readonly kmsKeyId?: string;
   /** Fewer calls of KMS. */
   readonly bucketKey?: boolean;
-  /** @default {false} */
+  /** Go through AWS's edge locations: needs a bucket name without dots. @default {false} */
   readonly transferAcceleration?: boolean;
   /** Without them the SDK's chain: environment, profile, web identity, container, instance. */
   readonly credentials?: {
@@ -66,7 +68,9 @@ export interface S3Retry {
   readonly operation: string;
   /** Of the attempt that failed, counted from 1. */
   readonly attempt: number;
+  /** What went wrong, in one line. */
   readonly reason: string;
+  /** How long is waited before the next attempt. */
   readonly delaySeconds: number;
 }
 
