@@ -25,6 +25,9 @@ export async function loadWalSettings(
       "nothing is stored in the clear where encryption is asked for: remove it, or wait for it",
     );
   }
+  if (config.repository.type === "auto") {
+    throw new ConfigError("no repository is configured", "set S3_BUCKET, or repository.path");
+  }
   const { secret_access_key: _, session_token: _t, ...repository } = config.repository;
   return {
     cluster: config.cluster,

@@ -16,7 +16,7 @@ export interface WalStore {
 /** PEM files that people point other programs to. */
 const CA_VARIABLES = ["AWS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "DENO_CERT", "SSL_CERT_FILE"];
 
-/** The store of the WAL path. @throws {ConfigError} when none is configured. */
+/** The store of the WAL path. @throws {ConfigError} when it cannot be opened as configured. */
 export async function openWalStore(
   settings: WalSettings,
   { env, deadlineMs, onRetry }: {
@@ -29,9 +29,6 @@ export async function openWalStore(
   if (repository.type === "directory") {
     const { DirectoryStore } = await import("../../storage/directory.ts");
     return { store: new DirectoryStore(repository.path!), warm: () => Promise.resolve() };
-  }
-  if (repository.type !== "s3") {
-    throw new ConfigError("no repository is configured", "set S3_BUCKET, or repository.path");
   }
   const { S3LightStore } = await import("../../storage/s3_light.ts");
   const credentials = resolveCredentials(settings, env);

@@ -1,0 +1,219 @@
+/** wal-push and wal-fetch as PostgreSQL calls them: exit statuses, and what they leave behind. */
+import assert from "node:assert/strict";
+import type { Bytes } from "../../src/domain/bytes.ts";
+import { text } from "../support/bodies.ts";
+import { type CliResult, runCli } from "../support/run_cli.ts";
+import { S3Server } from "../support/s3_server/s3_server.ts";
+import { WalRig } from "../support/wal_rig.ts";
+import { makeSegment, TEST_SYSTEM } from "../support/wal_segments.ts";
+
+/** A data directory, a repository in a folder, and the environment for both. */
+class Rig implements AsyncDisposable {
+  readonly wal: WalRig;
+  env: Record<string, string>;
+
+  private constructor(wal: WalRig) {
+    this.wal = wal;
+    this.env = {
+      HOME: `${wal.folder}/home`,
+      BACKUPCTL_REPOSITORY_PATH: this.repository,
+    };
+  }
+
+  static async make(systemIdentifier?: string): Promise<Rig> {
+    const rig = new Rig(await WalRig.make(systemIdentifier));
+    await Deno.mkdir(rig.repository);
+    await Deno.mkdir(rig.env["HOME"]!);
+    return rig;
+  }
+
+  get repository(): string {
+    return `${this.wal.folder}/repository`;
+  }
+
+  async run(line: string, env: Record<string, string> = {}): Promise<CliResult> {
+    const args = line.split(" ");
+    return await runCli(args, { cwd: this.wal.folder, env: { ...this.env, ...env } });
+  }
+
+  async push(name: string, bytes: Bytes, flags = ""): Promise<CliResult> {
+    await this.wal.write(name, bytes);
+    return await this.run(`wal-push pg_wal/${name}${flags}`);
+  }
+
+  async signal(name: "recovery" | "standby"): Promise<void> {
+    await Deno.writeTextFile(`${this.wal.folder}/${name}.signal`, "");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.wal[Symbol.asyncDispose]();
+  }
+}
+
+Deno.test("wal-push stores, confirms and refuses; wal-fetch brings back", async () => {
+  await using rig = await Rig.make();
+  const { name, bytes } = makeSegment();
+  const pushed = await rig.push(name, bytes);
+  assert.equal(pushed.status, 0, pushed.stderr);
+  assert.equal(JSON.parse(pushed.stderr).event, "wal.pushed");
+  const again = await rig.run(`archive-push pg_wal/${name}`);
+  assert.equal(JSON.parse(again.stderr).event, "wal.already_archived");
+  const different = await rig.push(name, makeSegment({ seed: 2 }).bytes);
+  assert.equal(different.status, 15);
+  assert.equal(JSON.parse(different.stderr).level, "ERROR");
+  assert.equal(JSON.parse(different.stderr).error.code, "ARCHIVE_CONFLICT");
+  const fetched = await rig.run(`wal-fetch ${name} pg_wal/RECOVERYXLOG`);
+  assert.equal(fetched.status, 0, fetched.stderr);
+  assert.deepEqual(await Deno.readFile(`${rig.wal.folder}/pg_wal/RECOVERYXLOG`), bytes);
+});
+
+Deno.test("wal-push keeps a cluster's name for one system until it is told otherwise", async () => {
+  await using first = await Rig.make();
+  await using second = await Rig.make("42");
+  second.env["BACKUPCTL_REPOSITORY_PATH"] = first.repository;
+  const own = makeSegment();
+  const other = makeSegment({ systemIdentifier: "42" });
+  assert.equal((await first.push(own.name, own.bytes)).status, 0);
+  const refused = await second.push(other.name, other.bytes);
+  assert.equal(refused.status, 10, refused.stderr);
+  assert.match(refused.stderr, new RegExp(TEST_SYSTEM));
+  assert.equal((await second.push(other.name, other.bytes, " --new-system")).status, 0);
+  const mixed = await second.push(own.name, own.bytes);
+  assert.equal(mixed.status, 8, "a segment of another system than the data directory's");
+});
+
+Deno.test("wal-push does not take a history file for done when nothing can be stored", async () => {
+  await using rig = await Rig.make();
+  await Deno.remove(rig.repository);
+  const pushed = await rig.push("00000002.history", text("1\t0/500000\tx\n"));
+  assert.equal(pushed.status, 6, pushed.stderr);
+});
+
+const WRONG = [
+  { line: "wal-push", status: 2 },
+  { line: "wal-push pg_wal/x", status: 2 },
+  { line: `wal-push pg_wal/${makeSegment().name} --nonsense`, status: 2 },
+  { line: `wal-push pg_wal/${makeSegment().name} --timeout soon`, status: 2 },
+  { line: `wal-push pg_wal/${makeSegment().name}`, status: 1 },
+  { line: `wal-push pg_wal/${makeSegment().name}`, status: 4, unset: true },
+  { line: "wal-fetch x y", status: 2 },
+] as const;
+for (const { line, status, ...more } of WRONG) {
+  Deno.test(`"${line}" ends with ${status}, without a stack trace`, async () => {
+    await using rig = await Rig.make();
+    const env = "unset" in more ? { BACKUPCTL_REPOSITORY_PATH: "" } : {};
+    const result = await rig.run(line, env);
+    assert.equal(result.status, status, result.stderr);
+    assert.doesNotMatch(result.stderr, /\bat .*\.ts:/);
+  });
+}
+
+Deno.test("wal-fetch ends with 1 only when the absence is proved", async () => {
+  await using rig = await Rig.make();
+  const { name, bytes } = makeSegment();
+  await rig.push(name, bytes);
+  const last = makeSegment({ number: 3, seed: 3 });
+  await rig.push(last.name, last.bytes);
+  const fetch = (name: string, env = {}) => rig.run(`wal-fetch ${name} pg_wal/RECOVERYXLOG`, env);
+  const behind = makeSegment({ number: 4 }).name;
+  const between = makeSegment({ number: 2 }).name;
+  const gone = { BACKUPCTL_REPOSITORY_PATH: `${rig.wal.folder}/unmounted` };
+  await rig.signal("recovery");
+  assert.equal((await fetch(behind)).status, 1);
+  assert.equal((await fetch("00000002.history")).status, 1);
+  assert.equal((await fetch(between)).status, 255);
+  assert.equal((await fetch(name, gone)).status, 255);
+  assert.equal((await fetch(name, { BACKUPCTL_LOG_LEVEL: "LOUD" })).status, 255);
+  assert.equal((await fetch("RECOVERYXLOG")).status, 255);
+  await damage(`${rig.repository}/main/${TEST_SYSTEM}/wal/00000001/00000000/${name}.zst`);
+  assert.equal((await fetch(name)).status, 255);
+  await rig.signal("standby");
+  assert.equal((await fetch(name)).status, 1, "a standby asks again");
+  await Deno.remove(`${rig.wal.folder}/recovery.signal`);
+  await Deno.remove(`${rig.wal.folder}/standby.signal`);
+  assert.equal((await fetch(name)).status, 8);
+  const files = [...Deno.readDirSync(`${rig.wal.folder}/pg_wal`)].map(({ name }) => name);
+  assert.ok(!files.some((file) => file.startsWith("RECOVERYXLOG")), `${files}`);
+});
+
+async function damage(path: string): Promise<void> {
+  const bytes = await Deno.readFile(path);
+  bytes[bytes.length >> 1]! ^= 1;
+  await Deno.writeFile(path, bytes);
+}
+
+Deno.test("one call pushes what waits, the next ones only confirm, without asking the store", async () => {
+  await using server = S3Server.start();
+  await using rig = await Rig.make();
+  rig.env = {
+    ...{ HOME: rig.env["HOME"]!, S3_BUCKET: "bucket", AWS_REGION: "us-east-1" },
+    ...{ AWS_ENDPOINT_URL_S3: server.endpoint, AWS_ACCESS_KEY_ID: "testkey" },
+    AWS_SECRET_ACCESS_KEY: "testsecretkey123",
+  };
+  const segments = [1, 2, 3].map((number) => makeSegment({ number, seed: number, filled: 0.1 }));
+  for (const { name, bytes } of segments) await rig.wal.write(name, bytes, { ready: true });
+  for (const [index, { name }] of segments.entries()) {
+    const before = server.requests.length;
+    const pushed = await rig.run(`wal-push pg_wal/${name}`);
+    assert.equal(pushed.status, 0, pushed.stderr);
+    if (index > 0) assert.equal(server.requests.length, before, "no request");
+  }
+  const puts = server.requestsOf("PUT").filter(({ key }) => key.endsWith(".zst"));
+  assert.deepEqual(
+    puts.map(({ key }) => key.slice(-28, -4)).sort(),
+    segments.map(({ name }) => name),
+  );
+  const once = server.requests.filter(({ key }) => key.endsWith(`${segments[1]!.name}.zst`));
+  assert.deepEqual(once.map(({ method }) => method), ["PUT", "HEAD"]);
+});
+
+Deno.test("what is kept of the configuration holds no secret, and changes with it", async () => {
+  await using server = S3Server.start();
+  await using rig = await Rig.make();
+  rig.env = { HOME: rig.env["HOME"]!, AWS_ACCESS_KEY_ID: "testkey", AWS_REGION: "us-east-1" };
+  const config = `${rig.wal.folder}/config.yaml`;
+  const write = async (lines: string) => {
+    await Deno.writeTextFile(config, `repository: {bucket: bucket, endpoint: ${lines}}\n`);
+    await Deno.chmod(config, 0o600);
+  };
+  const { name, bytes } = makeSegment();
+  await rig.wal.write(name, bytes);
+  const push = (env: Record<string, string>) =>
+    rig.run(`wal-push pg_wal/${name} --config ${config}`, env);
+  await write(server.endpoint);
+  const secret = { AWS_SECRET_ACCESS_KEY: "testsecretkey123" };
+  assert.equal((await push(secret)).status, 0);
+  assert.equal((await push(secret)).status, 0);
+  await Deno.writeTextFile(`${rig.wal.folder}/secret`, "testsecretkey123\n");
+  assert.equal((await push({ AWS_SECRET_ACCESS_KEY_FILE: `${rig.wal.folder}/secret` })).status, 0);
+  await write(`${server.endpoint}, secret_access_key: testsecretkey123, access_key_id: testkey`);
+  assert.equal((await push({})).status, 0);
+  for await (const file of walk(rig.env["HOME"]!)) {
+    assert.doesNotMatch(await Deno.readTextFile(file), /testsecret/, file);
+    assert.equal((await Deno.stat(file)).mode! & 0o077, 0, file);
+  }
+  await write("http://127.0.0.1:1, secret_access_key: testsecretkey123, access_key_id: testkey");
+  assert.equal(
+    (await rig.run(`wal-push pg_wal/${name} --config ${config} --timeout 1s`)).status,
+    6,
+  );
+});
+
+async function* walk(folder: string): AsyncGenerator<string> {
+  for await (const entry of Deno.readDir(folder)) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory) yield* walk(path);
+    else yield path;
+  }
+}
+
+Deno.test("backup incremental in a data directory is refused unless the archiver calls", async () => {
+  await using rig = await Rig.make();
+  const { name, bytes } = makeSegment();
+  await rig.wal.write(name, bytes, { ready: true });
+  const result = await rig.run("backup incremental --label wal-archive");
+  assert.equal(result.status, 1);
+  assert.match(result.stderr, /wal-push %p/);
+  const elsewhere = await runCli(["backup", "incremental"], { cwd: rig.repository, env: rig.env });
+  assert.equal(elsewhere.status, 2, "not in this version");
+});
