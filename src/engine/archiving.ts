@@ -26,11 +26,37 @@ export interface Archiving {
   readonly failedCount: number;
 }
 
+/** What a server still has to archive. */
+export interface WalBacklog {
+  /** Files with a `.ready` mark. */
+  readonly files: number;
+  /** Of whole segments; the last one may be all there is of it. */
+  readonly bytes: number;
+  /** Since when the oldest of them waits. */
+  readonly oldestAt: Date | undefined;
+}
+
 /** A program called backupctl, and behind it one of its commands that archive. */
 const OWN_COMMAND =
   /(?:^|[\s/'"])backupctl(?:\.sh)?['"]?\s(?:.*\s)?(?:wal-push|archive-push|backup\s+incremental)\b/;
 const STATISTICS = "select last_archived_wal, last_archived_time, last_failed_wal, " +
   "last_failed_time, failed_count::text from pg_catalog.pg_stat_archiver";
+
+const BACKLOG = "select count(*)::text as files, min(modification) as oldest, " +
+  "pg_catalog.pg_size_bytes(pg_catalog.current_setting('wal_segment_size'))::text as segment " +
+  "from pg_catalog.pg_ls_archive_statusdir() where name like '%.ready'";
+
+/**
+ * How much waits to be archived. A failing archive_command that ends with more than 125 is counted
+ * nowhere else.
+ *
+ * @throws {PostgresError} when the role is no member of pg_monitor.
+ */
+export async function readBacklog(server: PostgresServer): Promise<WalBacklog> {
+  const [row = {}] = await server.query(BACKLOG);
+  const files = Number(row["files"] ?? 0);
+  return { files, bytes: files * Number(row["segment"] ?? 0), oldestAt: time(row["oldest"]) };
+}
 
 /** Asks the server. @throws {PostgresError} */
 export async function readArchiving(server: PostgresServer): Promise<Archiving> {

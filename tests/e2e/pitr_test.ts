@@ -168,6 +168,8 @@ for (const major of clusterMajors()) {
       assert.equal(failed.status, 1, failed.stderr);
       assert.match(failed.stderr, /error: WAL segment 0{7}1.* not in the repository after 1 s: /);
       assert.equal(newestId(await rig.ok("status --output json")), first);
+      const waiting = await rig.ok("wal status");
+      assert.match(waiting, /^the server: the last archived is 0.*; [1-9]\d* files \(.*\) wait, /m);
       await cluster.query("alter system reset archive_command");
       await cluster.query("select pg_reload_conf()");
     });
@@ -250,7 +252,11 @@ for (const major of clusterMajors()) {
       assert.deepEqual(gaps, []);
       assert.match(wal.last_archived, /^00000003/);
       assert.match(await rig.ok("wal verify"), /nothing is damaged or missing/);
-      assert.match(await rig.ok("wal status"), /^ +2 +1 at \d\/[0-9A-F]+ /m);
+      const walStatus = await rig.ok("wal status");
+      assert.match(walStatus, /^ +2 +1 at \d\/[0-9A-F]+ /m);
+      assert.match(walStatus, /^the server: the last archived is 00000001.*; nothing waits$/m);
+      const { archiver } = JSON.parse(await rig.ok("wal status --output json"));
+      assert.deepEqual([archiver.by_backupctl, archiver.backlog_files], [true, 0]);
     });
 
     await t.step("a gap is refused by restore, shown by status, found by wal verify", async () => {

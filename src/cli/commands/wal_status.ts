@@ -1,19 +1,29 @@
+import type { Config } from "../../config/config.ts";
 import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
-import { NothingMatchesError } from "../../domain/errors.ts";
+import type { Clock } from "../../domain/clock.ts";
+import { ConfigError, NothingMatchesError, PostgresError } from "../../domain/errors.ts";
 import { formatLsn } from "../../domain/lsn.ts";
+import {
+  type Archiving,
+  describeArchiver,
+  readArchiving,
+  readBacklog,
+  type WalBacklog,
+} from "../../engine/archiving.ts";
 import { viewNewestArchive } from "../../engine/recovery/plan_recovery.ts";
 import { reportWal, type TimelineReport, type WalReport } from "../../engine/wal_report.ts";
 import { formatTime } from "../backup_document.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
-import { openCatalog, openStore } from "../open_parts.ts";
+import { escapeControl } from "../../log/format_record.ts";
+import { openCatalog, openServer, openStore, resolveServer } from "../open_parts.ts";
 import { loadSettings } from "../session.ts";
 import { type Column, formatTable } from "../table.ts";
 import { gapDocument, windowDocument, windowTable } from "../wal_windows_view.ts";
 
 type Line = CommandOf<"wal status">;
 
-/** Shows what is archived, what can be restored and what is missing; the server is not asked. */
+/** Shows what is archived, what can be restored, what is missing, and what still waits. */
 export const walStatus: Command<Line> = async (line, context) => {
   const { config } = await loadSettings(context);
   const store = await openStore(config);
@@ -29,12 +39,45 @@ export const walStatus: Command<Line> = async (line, context) => {
         'set archive_command = "backupctl wal-push %p", then take "backup full --method physical"',
       );
     }
-    print(only(reportWal(view, { now: context.clock.now() }), line.timeline), context);
+    const report = reportWal(view, { now: context.clock.now() });
+    const server = await askArchiver(config, context);
+    print({ ...only(report, line.timeline), server }, context);
     return 0;
   } finally {
     await store.close?.();
   }
 };
+
+/** What the server itself says of its archiving. */
+interface ServerReport {
+  readonly archiving: Archiving;
+  /** Undefined when the role may not see it. */
+  readonly backlog: WalBacklog | undefined;
+}
+
+type Report = WalReport & {
+  /** A text: why the server did not say anything. */
+  readonly server: ServerReport | string;
+};
+
+/** Seconds that the server may take: what the repository says is worth showing without it. */
+const PATIENCE_SECONDS = 5;
+
+async function askArchiver(config: Config, context: Context): Promise<ServerReport | string> {
+  try {
+    const connection = await resolveServer(config, context);
+    await using server = await openServer({ ...connection, connectTimeout: PATIENCE_SECONDS });
+    const archiving = await readArchiving(server);
+    const backlog = await readBacklog(server).catch((error) => {
+      if (error instanceof PostgresError) return undefined;
+      throw error;
+    });
+    return { archiving, backlog };
+  } catch (error) {
+    if (error instanceof PostgresError || error instanceof ConfigError) return error.message;
+    throw error;
+  }
+}
 
 function only(report: WalReport, timeline: number | undefined): WalReport {
   if (timeline === undefined) return report;
@@ -47,20 +90,35 @@ function only(report: WalReport, timeline: number | undefined): WalReport {
   };
 }
 
-function print(report: WalReport, context: Context): void {
+function print(report: Report, context: Context): void {
   printResult(context, {
     json: () => document(report),
     text: () => text(report, context),
   });
 }
 
-function document(report: WalReport): unknown {
+function document({ server, ...report }: Report): unknown {
+  const known = typeof server === "string" ? undefined : server;
   return {
     schema: "backupctl.wal_status/1",
     system_identifier: report.systemIdentifier,
     wal_segment_bytes: report.segmentBytes,
     last_archived: report.lastArchived ?? null,
     last_archived_at: report.lastArchivedAt?.toISOString() ?? null,
+    archiver: known
+      ? {
+        archive_mode: known.archiving.mode ?? null,
+        by_backupctl: known.archiving.byBackupctl,
+        last_archived: known.archiving.lastArchived ?? null,
+        last_archived_at: known.archiving.lastArchivedAt?.toISOString() ?? null,
+        last_failed: known.archiving.lastFailed ?? null,
+        last_failed_at: known.archiving.lastFailedAt?.toISOString() ?? null,
+        failed_count: known.archiving.failedCount,
+        backlog_files: known.backlog?.files ?? null,
+        backlog_bytes: known.backlog?.bytes ?? null,
+        backlog_since: known.backlog?.oldestAt?.toISOString() ?? null,
+      }
+      : null,
     timelines: report.timelines.map((timeline) => ({
       timeline: timeline.timeline,
       parent_timeline: timeline.parent?.timeline ?? null,
@@ -88,7 +146,8 @@ const COLUMNS: readonly Column[] = [
   { title: "NEWEST (UTC)" },
 ];
 
-function text(report: WalReport, { clock, terminal }: Context): string {
+function text(report: Report, context: Context): string {
+  const { clock, terminal } = context;
   const { color } = terminal.stdout;
   const age = report.lastArchivedAt &&
     (clock.now().getTime() - report.lastArchivedAt.getTime()) / 1000;
@@ -96,11 +155,25 @@ function text(report: WalReport, { clock, terminal }: Context): string {
     ? "no WAL is archived yet"
     : `newest ${report.lastArchived}` +
       (age === undefined ? "" : `, stored ${formatSeconds(Math.max(0, age))} ago`);
-  const strange = report.strangers.map((key) => `warning: ${key} is no WAL file of this archive\n`);
+  const strange = report.strangers.map((key) =>
+    `warning: ${escapeControl(key)} is no WAL file of this archive\n`
+  );
   return `system ${report.systemIdentifier}: ${report.segments} segments, ` +
-    `${formatBytes(report.storedBytes)} stored, ${newest}\n\n` +
+    `${formatBytes(report.storedBytes)} stored, ${newest}\n` +
+    `${archiverLine(report.server, clock)}\n\n` +
     formatTable(COLUMNS, report.timelines.map(row), { color }) +
     `\n${windowTable(report, { color })}${strange.join("")}`;
+}
+
+function archiverLine(server: ServerReport | string, clock: Clock): string {
+  if (typeof server === "string") return `the server was not asked: ${escapeControl(server)}`;
+  const { archiving, backlog } = server;
+  const said = `the server: ${escapeControl(describeArchiver(archiving))}`;
+  if (!backlog) return `${said}; what waits is shown to members of pg_monitor only`;
+  if (backlog.files === 0) return `${said}; nothing waits`;
+  const since = backlog.oldestAt && (clock.now().getTime() - backlog.oldestAt.getTime()) / 1000;
+  const age = since === undefined ? "" : `, the oldest for ${formatSeconds(Math.max(0, since))}`;
+  return `${said}; ${backlog.files} files (${formatBytes(backlog.bytes)}) wait${age}`;
 }
 
 function row(report: TimelineReport): readonly string[] {

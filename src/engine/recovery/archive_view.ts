@@ -9,7 +9,7 @@ import type { Bytes } from "../../domain/bytes.ts";
 import { IntegrityError, ObjectMissingError } from "../../domain/errors.ts";
 import { parseLsn } from "../../domain/lsn.ts";
 import { parseTimelineHistory, type TimelineHistory } from "../../domain/timeline_history.ts";
-import { DEFAULT_WAL_SEGMENT_BYTES, numberOfName } from "../../domain/wal.ts";
+import { DEFAULT_WAL_SEGMENT_BYTES, lastSegmentNumber, numberOfName } from "../../domain/wal.ts";
 import { parseWalKey, walFolder, type WalPlace } from "../../domain/wal_key.ts";
 import type { ArchivedSegment, WalArchive, WalBackup } from "../../domain/wal_windows.ts";
 import type { ObjectInfo, ObjectStore, ReadOptions } from "../../storage/storage.ts";
@@ -93,25 +93,34 @@ export function physicalBackups(
     .toSorted((a, b) => Date.parse(a.stoppedAt) - Date.parse(b.stoppedAt));
 }
 
-/** What windows and gaps are computed from. */
+/**
+ * What windows and gaps are computed from. Backups from before the archive began are left out: they
+ * hold their own WAL, but recovery asks the archive first, and where later segments are, an absent
+ * one is a gap.
+ */
 export function walArchive(view: ArchiveView): WalArchive {
   return {
     segmentBytes: view.segmentBytes,
     segments: segmentsOf(view),
     histories: [...view.histories.values()].map(({ history }) => history),
-    backups: view.backups.map(walBackup),
+    backups: view.backups.map(walBackup).filter((backup) => !isBeforeArchive(view, backup)),
   };
 }
 
-/** A physical backup, which holds its own WAL from start to stop. */
+/** What matters of a physical backup when it is rolled forward. */
 export function walBackup({ id, timeline, startLsn, stopLsn }: BackupManifest): WalBackup {
   if (timeline === null || startLsn === null || stopLsn === null) {
     throw new TypeError(`${id} is no physical backup`);
   }
   return {
-    ...{ id, timeline, includesWal: true },
+    ...{ id, timeline, includesWal: false },
     ...{ startLsn: parseLsn(startLsn), stopLsn: parseLsn(stopLsn) },
   };
+}
+
+function isBeforeArchive({ runs, segmentBytes }: ArchiveView, backup: WalBackup): boolean {
+  const first = runs.get(backup.timeline)?.[0]?.first;
+  return first === undefined || first > lastSegmentNumber(backup.stopLsn, segmentBytes);
 }
 
 function* segmentsOf({ runs }: ArchiveView): Generator<ArchivedSegment> {

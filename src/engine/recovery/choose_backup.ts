@@ -26,7 +26,8 @@ import {
 import type { ArchiveView } from "./archive_view.ts";
 import { walBackup } from "./archive_view.ts";
 import type { LogPath } from "./log_path.ts";
-import { storedBytesBetween, walkLog } from "./log_path.ts";
+import { storedBytesBetween } from "./log_path.ts";
+import { type Candidate, reachTarget } from "./reach_target.ts";
 import type { RecoveryRequest } from "./recovery_target.ts";
 import { describeTarget } from "./recovery_target.ts";
 import { isoTime, microsOf } from "./recovery_time.ts";
@@ -62,17 +63,6 @@ export interface ChooseOptions {
   readonly backup?: BackupManifest;
 }
 
-/** A backup with the branch that it would be rolled forward on. */
-interface Candidate {
-  readonly view: ArchiveView;
-  readonly request: RecoveryRequest;
-  readonly backup: BackupManifest;
-  readonly history: TimelineHistory;
-}
-
-/** How far the clocks of the database and of the store may be apart. */
-const CLOCK_SLACK_MICROS = 60_000_000n;
-
 /**
  * The newest physical backup that ended before the target, on the branch that was asked for.
  *
@@ -82,41 +72,41 @@ const CLOCK_SLACK_MICROS = 60_000_000n;
 export function chooseBackup(view: ArchiveView, options: ChooseOptions): RecoveryPlan {
   const { request, backup } = options;
   const offered = backup ? [backup] : byStopLsn(view.backups).toReversed();
-  if (request.timeline === "current") return firstThatReaches(view, { request, offered });
-  const history = wantedHistory(view, request.timeline);
-  const onBranch = offered.filter((backup) => isOnHistory(history, walEnd(backup)));
-  if (onBranch.length === 0) throw offBranch(view, { request, history, offered });
-  const found = onBranch.find((backup) => endedBefore(backup, request));
-  if (!found) throw tooEarly(view, request, onBranch.at(-1)!);
-  return plan({ view, request, backup: found, history });
+  const candidates = candidatesOf(view, { request, offered });
+  const early = candidates.filter((candidate) => endedBefore(candidate.backup, request));
+  if (early.length === 0) throw tooEarly(view, request, candidates.at(-1)!.backup);
+  let reason: string | undefined;
+  for (const candidate of early) {
+    const path = reachTarget(candidate);
+    if (typeof path !== "string") return plan(candidate, path);
+    reason ??= path;
+  }
+  throw refusal(view, reason!);
 }
 
-/** Each backup on its own timeline, the newest first. */
-function firstThatReaches(
+/** The newest first; on its own timeline each, or on the one that was asked for. */
+function candidatesOf(
   view: ArchiveView,
   { request, offered }: {
     readonly request: RecoveryRequest;
     readonly offered: readonly BackupManifest[];
   },
-): RecoveryPlan {
-  let refusal: unknown;
-  for (const backup of offered.filter((backup) => endedBefore(backup, request))) {
-    try {
-      return plan({ view, request, backup, history: historyOf(view, backup.timeline!) });
-    } catch (error) {
-      if (!(error instanceof NothingMatchesError)) throw error;
-      refusal ??= error;
-    }
+): readonly Candidate[] {
+  if (request.timeline === "current") {
+    return offered.map((backup) => {
+      return { view, request, backup, history: historyOf(view, backup.timeline!) };
+    });
   }
-  throw refusal ?? tooEarly(view, request, offered.at(-1)!);
+  const history = wantedHistory(view, request.timeline);
+  const onBranch = offered.filter((backup) => isOnHistory(history, walEnd(backup)));
+  if (onBranch.length === 0) throw offBranch(view, { request, history, offered });
+  return onBranch.map((backup) => ({ view, request, backup, history }));
 }
 
-function plan(candidate: Candidate): RecoveryPlan {
+function plan(candidate: Candidate, path: LogPath): RecoveryPlan {
   const { view, request, backup, history } = candidate;
   const { startLsn, stopLsn } = walBackup(backup);
   const stop = lastSegmentNumber(stopLsn, view.segmentBytes);
-  const path = walkFrom(candidate, stop);
-  refuseUnreachable(candidate, path);
   const first = segmentNumber(startLsn, view.segmentBytes);
   const last = Math.max(stop, lastNeeded(candidate, path));
   const name = (number: number) => nameOn(candidate, number);
@@ -131,38 +121,6 @@ function plan(candidate: Candidate): RecoveryPlan {
   };
 }
 
-/**
- * From the segment that the backup stopped in, or from the next one when the archive lacks that: the
- * backup holds it itself, as far as its stop.
- */
-function walkFrom({ view, history }: Candidate, stop: number): LogPath {
-  const path = walkLog(view, history, stop);
-  return path.last < path.first ? walkLog(view, history, stop + 1) : path;
-}
-
-/** @throws {NothingMatchesError} when the target cannot be on the part of the log that is there. */
-function refuseUnreachable(candidate: Candidate, path: LogPath): void {
-  const { view, request: { target }, backup } = candidate;
-  const { stopLsn } = walBackup(backup);
-  const outside = (what: string) => refusal(view, `${describeTarget(target)} ${what}`);
-  if (target.kind === "latest" && path.gap) throw throughGap(candidate, path);
-  if (target.kind === "lsn" && target.lsn > stopLsn) {
-    const needed = Math.max(path.first, segmentNumber(target.lsn, view.segmentBytes));
-    if (needed <= path.last) return;
-    throw path.gap ? throughGap(candidate, path) : outside("is behind the end of the archive");
-  }
-  if (target.kind !== "time") return;
-  if (path.last < path.first && !path.gap) {
-    throw outside(`needs WAL behind backup ${backup.id}, and none is archived`);
-  }
-  const end = path.last < path.first ? new Date(backup.stoppedAt) : path.endStoredAt;
-  if (!end || target.micros <= microsOf(end) + CLOCK_SLACK_MICROS) return;
-  if (path.gap) throw throughGap(candidate, path);
-  throw outside(
-    `is behind the end of the archive, whose newest segment was stored at ${end.toISOString()}`,
-  );
-}
-
 /** The last segment that recovery has to read: the target's, or as far as the archive goes. */
 function lastNeeded({ view, request: { target } }: Candidate, path: LogPath): number {
   if (target.kind === "immediate") return 0;
@@ -171,17 +129,6 @@ function lastNeeded({ view, request: { target } }: Candidate, path: LogPath): nu
 
 function nameOn({ view: { segmentBytes }, history }: Candidate, number: number): string {
   return segmentName(timelineOfSegment(history, number, segmentBytes), number, segmentBytes);
-}
-
-function throughGap({ view, request, backup }: Candidate, { gap }: LogPath): NothingMatchesError {
-  const { fromWal, toWal } = namedGap(gap!, view.segmentBytes);
-  const missing = fromWal === toWal
-    ? `WAL segment ${fromWal} is missing`
-    : `WAL segments ${fromWal} to ${toWal} are missing`;
-  return refusal(
-    view,
-    `${missing} between backup ${backup.id} and ${describeTarget(request.target)}`,
-  );
 }
 
 function notes(candidate: Candidate, path: LogPath): readonly string[] {

@@ -11,7 +11,7 @@ import { lastSegmentNumber, segmentName } from "../../domain/wal.ts";
 import type { RestorableWindow, WalGap } from "../../domain/wal_windows.ts";
 import { coverTimelines } from "../../domain/wal_windows.ts";
 import type { ArchiveView } from "./archive_view.ts";
-import { walArchive } from "./archive_view.ts";
+import { walArchive, walBackup } from "./archive_view.ts";
 
 /** A window with the times that are known of it. */
 export interface TimedWindow extends RestorableWindow {
@@ -43,10 +43,25 @@ const SHOWN_WINDOWS = 6;
 /** Computes the windows and gaps of `view`. */
 export function restorableWindows(view: ArchiveView): Restorable {
   const coverage = coverTimelines(walArchive(view));
+  const found = coverage.flatMap(({ windows }) => windows);
+  const windows = [...found, ...ownMoments(view, found)]
+    .sort((a, b) => a.timeline - b.timeline || Number(a.fromLsn - b.fromLsn));
   return {
-    windows: coverage.flatMap(({ windows }) => windows.map((window) => timed(view, window))),
+    windows: windows.map((window) => timed(view, window)),
     gaps: coverage.flatMap(({ gaps }) => gaps.map((gap) => namedGap(gap, view.segmentBytes))),
   };
+}
+
+/** Backups that cannot be rolled forward restore their own end, of which they hold the WAL. */
+function ownMoments(
+  view: ArchiveView,
+  windows: readonly RestorableWindow[],
+): readonly RestorableWindow[] {
+  const rolled = new Set(windows.flatMap(({ backupIds }) => backupIds));
+  return view.backups.filter(({ id }) => !rolled.has(id)).map(walBackup)
+    .map(({ id, timeline, stopLsn }) => ({
+      ...{ timeline, fromLsn: stopLsn, toLsn: stopLsn, backupIds: [id] },
+    }));
 }
 
 /** A gap by the names of its first and last segment. */

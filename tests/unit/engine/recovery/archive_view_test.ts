@@ -107,3 +107,25 @@ Deno.test("restorableWindows() has times from the backup's end to the newest seg
   }]);
   assert.deepEqual(gaps, [{ timeline: 1, fromWal: walName(1, 4), toWal: walName(1, 4) }]);
 });
+
+Deno.test("restorableWindows() has the own moment of a backup from before the archive, and no gap", async () => {
+  const store = await storeWith([5, 6].map((number) => walName(1, number)));
+  const late = backupOf("20261123T000500Z-F", { start: at(5, 40), stop: at(5, 90), minutes: 6 });
+  const view = await viewArchive(store, { place: PLACE, backups: [BACKUP, late] });
+  const { windows, gaps } = restorableWindows(view);
+  assert.deepEqual(windows.map(({ fromLsn, toLsn, backupIds }) => [fromLsn, toLsn, backupIds]), [
+    [at(2, 300), at(2, 300), [BACKUP.id]],
+    [at(5, 90), at(7), [late.id]],
+  ]);
+  assert.deepEqual(gaps, []);
+});
+
+Deno.test("restorableWindows() shows a gap in a backup's own WAL", async () => {
+  const store = await storeWith([1, 3].map((number) => walName(1, number)));
+  const view = await viewArchive(store, { place: PLACE, backups: [BACKUP] });
+  const { windows, gaps } = restorableWindows(view);
+  assert.deepEqual(windows.map(({ fromLsn, toLsn }) => [fromLsn, toLsn]), [
+    [at(2, 300), at(2, 300)],
+  ]);
+  assert.deepEqual(gaps, [{ timeline: 1, fromWal: walName(1, 2), toWal: walName(1, 2) }]);
+});

@@ -170,6 +170,9 @@ for (const [what, view, texts, [id, timeline, from, to]] of chosen) {
   });
 }
 
+/** Archiving began with segment 3. */
+const BEFORE = archiveOf({ runs: [[1, 3, 9]], backups: [FIRST] });
+
 const refused: readonly (readonly [
   what: string,
   view: ArchiveView,
@@ -229,6 +232,18 @@ const refused: readonly (readonly [
     toLsn: formatLsn(at(2, 301)),
   }, /behind the end/],
   [
+    "to roll a backup forward from before the archive began",
+    BEFORE,
+    { latest: true },
+    /segment 0{7}10{15}2 is missing between backup 20261123T000100Z-F and the end of the archive/,
+  ],
+  [
+    "even the end of such a backup, which recovery would ask the archive for",
+    BEFORE,
+    { immediate: true },
+    /segment 0{7}10{15}2 is missing/,
+  ],
+  [
     "a timeline that is not there",
     BRANCHED,
     { latest: true, timeline: "7" },
@@ -276,6 +291,14 @@ Deno.test("chooseBackup() starts from the backup that is named, and checks it as
   assert.throws(() => choose(BRANCHED, { latest: true }, SECOND.id), /does not lie on the way/);
 });
 
+Deno.test("chooseBackup() takes an older backup when the newest one's own WAL is lost", () => {
+  const long = backupOf("20261123T000200Z-F", { start: at(2, 40), stop: at(10, 16), minutes: 10 });
+  const short = backupOf("20261123T000500Z-F", { start: at(5, 40), stop: at(9, 16), minutes: 9 });
+  const view = archiveOf({ runs: [[1, 2, 2], [1, 4, 12]], backups: [long, short] });
+  assert.equal(choose(view, { toLsn: formatLsn(at(11)) }).backup.id, short.id);
+  assert.throws(() => choose(view, { latest: true }, long.id), /0{7}10{15}3 is missing/);
+});
+
 Deno.test("chooseBackup() tells of another branch that holds the moment", () => {
   const byTime = choose(BRANCHED, { to: iso(9) });
   assert.match(byTime.notes.join("\n"), /--timeline 1 restores it there/);
@@ -308,10 +331,10 @@ Deno.test("planRecovery() finds a time of the system before an upgrade, and no L
   const old = { ...FIRST, systemIdentifier: "7000000000000000000" };
   const backups = [old, SECOND];
   const store = new MemoryStore();
-  await store.put(
-    `main/${old.systemIdentifier}/wal/00000001/00000000/${walName(1, 3)}.zst`,
-    new Uint8Array(1),
-  );
+  for (const number of [2, 3]) {
+    const folder = `main/${old.systemIdentifier}/wal/00000001/00000000`;
+    await store.put(`${folder}/${walName(1, number)}.zst`, new Uint8Array(1));
+  }
   const byTime = {
     cluster: PLACE.cluster,
     backups,
@@ -378,12 +401,16 @@ function usable(view: ArchiveView, timeline: number, lsn: Lsn): readonly string[
     if (stop > lsn || !isOnHistory(history, { timeline: backup.timeline!, lsn: stop })) {
       return false;
     }
-    if (stop === lsn) return true;
-    // The backup holds the segment that it stopped in only as far as its stop.
-    const own = lastSegmentNumber(stop, SEGMENT_BYTES);
-    const first = there(own) ? own : own + 1;
-    const last = Math.max(first, segmentNumber(lsn, SEGMENT_BYTES));
-    return Array.from({ length: last - first + 1 }, (_, step) => first + step).every(there);
+    const range = (first: number, last: number) =>
+      Array.from({ length: Math.max(0, last - first + 1) }, (_, step) => first + step);
+    const start = segmentNumber(parseLsn(backup.startLsn!), SEGMENT_BYTES);
+    const own = range(start, lastSegmentNumber(stop, SEGMENT_BYTES));
+    const missing = own.find((number) => !there(number));
+    if (missing === undefined) {
+      return range(own.at(-1)! + 1, segmentNumber(lsn, SEGMENT_BYTES)).every(there) || lsn === stop;
+    }
+    // The backup holds its own WAL, but the archive refuses what it lacks when it goes on behind.
+    return stop === lsn && !range(missing, NUMBERS + 3).some(there);
   }).map(({ id }) => id);
 }
 

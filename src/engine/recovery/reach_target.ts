@@ -1,0 +1,90 @@
+import type { BackupManifest } from "../../catalog/catalog.ts";
+import type { TimelineHistory } from "../../domain/timeline_history.ts";
+import { lastSegmentNumber, segmentNumber } from "../../domain/wal.ts";
+import type { ArchiveView } from "./archive_view.ts";
+import { walBackup } from "./archive_view.ts";
+import type { LogPath } from "./log_path.ts";
+import { walkLog } from "./log_path.ts";
+import type { RecoveryRequest } from "./recovery_target.ts";
+import { describeTarget } from "./recovery_target.ts";
+import { microsOf } from "./recovery_time.ts";
+import { namedGap } from "./restorable_windows.ts";
+
+/** A backup with the branch that it would be rolled forward on. */
+export interface Candidate {
+  readonly view: ArchiveView;
+  readonly request: RecoveryRequest;
+  readonly backup: BackupManifest;
+  readonly history: TimelineHistory;
+}
+
+/** How far the clocks of the database and of the store may be apart. */
+const CLOCK_SLACK_MICROS = 60_000_000n;
+
+/** The log that recovery would read, or why the target cannot be on it, in words for people. */
+export function reachTarget(candidate: Candidate): LogPath | string {
+  const path = ownPath(candidate);
+  if (typeof path === "string") return path;
+  const { request: { target } } = candidate;
+  if (target.kind === "latest" && path.gap) return throughGap(candidate, path);
+  if (target.kind === "lsn") return reachLsn(candidate, { path, lsn: target.lsn });
+  return target.kind === "time" ? reachTime(candidate, { path, micros: target.micros }) : path;
+}
+
+/**
+ * From the segment that the backup started in. The backup holds its own WAL as well, but recovery
+ * asks the archive first, and an archive that goes on behind a segment that it lacks refuses it.
+ */
+function ownPath(candidate: Candidate): LogPath | string {
+  const { view, history, backup } = candidate;
+  const { startLsn, stopLsn } = walBackup(backup);
+  const stop = lastSegmentNumber(stopLsn, view.segmentBytes);
+  const path = walkLog(view, history, segmentNumber(startLsn, view.segmentBytes));
+  if (path.last >= stop) return path;
+  if (path.gap) return throughGap(candidate, path);
+  return { first: stop + 1, last: stop, endStoredAt: undefined, gap: undefined };
+}
+
+function reachLsn(
+  candidate: Candidate,
+  { path, lsn }: { readonly path: LogPath; readonly lsn: bigint },
+): LogPath | string {
+  const { view, backup } = candidate;
+  if (lsn <= walBackup(backup).stopLsn) return path;
+  const needed = Math.max(path.first, segmentNumber(lsn, view.segmentBytes));
+  if (needed <= path.last) return path;
+  if (path.gap) return throughGap(candidate, path);
+  return outside(candidate, "is behind the end of the archive");
+}
+
+/** No commit can be later than the moment when its segment was stored. */
+function reachTime(
+  candidate: Candidate,
+  { path, micros }: { readonly path: LogPath; readonly micros: bigint },
+): LogPath | string {
+  if (path.last < path.first) {
+    return outside(
+      candidate,
+      `needs WAL behind backup ${candidate.backup.id}, and none is archived`,
+    );
+  }
+  const end = path.endStoredAt;
+  if (!end || micros <= microsOf(end) + CLOCK_SLACK_MICROS) return path;
+  if (path.gap) return throughGap(candidate, path);
+  return outside(
+    candidate,
+    `is behind the end of the archive, whose newest segment was stored at ${end.toISOString()}`,
+  );
+}
+
+function outside({ request: { target } }: Candidate, what: string): string {
+  return `${describeTarget(target)} ${what}`;
+}
+
+function throughGap({ view, request, backup }: Candidate, { gap }: LogPath): string {
+  const { fromWal, toWal } = namedGap(gap!, view.segmentBytes);
+  const missing = fromWal === toWal
+    ? `WAL segment ${fromWal} is missing`
+    : `WAL segments ${fromWal} to ${toWal} are missing`;
+  return `${missing} between backup ${backup.id} and ${describeTarget(request.target)}`;
+}
