@@ -2,7 +2,8 @@ import { parseArgs, type ParseArgsConfig } from "node:util";
 import type { Environment } from "../../config/environment_layer.ts";
 import { parseDuration } from "../../domain/duration.ts";
 import { RunFailedError, UsageError } from "../../domain/errors.ts";
-import { readWalSettings, type WalSettings } from "./wal_settings.ts";
+import { readWalSettings } from "./read_wal_settings.ts";
+import type { WalSettings } from "./wal_settings.ts";
 import type { WalCommand } from "./wal_words.ts";
 
 /** What main.ts hands over. */

@@ -1,16 +1,12 @@
 /**
- * The configuration of the WAL path. Parsing YAML and checking it takes longer than storing a
- * segment, so what it came to is kept, without secrets, under a hash of everything it came from.
+ * What the WAL path needs of the configuration.
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import type { Config } from "../../config/config.ts";
 import type { Environment } from "../../config/environment_layer.ts";
 import { ConfigError } from "../../domain/errors.ts";
 import type { AwsCredentials } from "../../storage/sigv4.ts";
-import { VERSION } from "../version.ts";
-import { privateFolder, stateRoot } from "./private_folder.ts";
 
 /** Where a secret is to be found. */
 export type SecretSource =
@@ -49,31 +45,6 @@ export interface SettingsInput {
   readonly cluster: string | undefined;
 }
 
-/** Read when no file is named; the same as for every other command. */
-const DEFAULT_FILES = ["/etc/backupctl/config.yaml", "config/config.yaml"];
-const RELEVANT = /^(BACKUPCTL_|PG_|S3_|AWS_)/;
-
-interface Kept {
-  readonly key: string;
-  readonly settings: WalSettings;
-}
-
-/**
- * The settings: kept ones when nothing has changed, else freshly read.
- *
- * @throws {ConfigError}
- */
-export async function readWalSettings(input: SettingsInput): Promise<WalSettings> {
-  const place = keptPath(input);
-  const key = place === undefined ? "" : keyOf(input);
-  const kept = place === undefined ? undefined : readKept(place);
-  if (kept?.key === key) return kept.settings;
-  const { loadWalSettings } = await import("./load_wal_settings.ts");
-  const settings = await loadWalSettings(input);
-  if (place !== undefined && isKeepable(settings)) keep(place, { key, settings });
-  return settings;
-}
-
 /** The keys themselves; undefined when the configuration names none. @throws {ConfigError} */
 export function resolveCredentials(
   { credentials }: WalSettings,
@@ -97,71 +68,5 @@ function resolveSecret(source: SecretSource, env: Environment): string {
     throw new ConfigError(`the file ${source.file} with a secret cannot be read`, undefined, {
       cause,
     });
-  }
-}
-
-function isKeepable({ credentials }: WalSettings): boolean {
-  const sources = [credentials?.secret, credentials?.token];
-  return sources.every((source) => source === undefined || !("text" in source));
-}
-
-/** One place for each configuration file and cluster, so that two of them do not push out each other. */
-function keptPath({ env, file, cluster }: SettingsInput): string | undefined {
-  const root = stateRoot(env);
-  const folder = root === undefined ? undefined : privateFolder(`${root}/wal`);
-  if (folder === undefined) return undefined;
-  const name = hashOf([file ?? env["BACKUPCTL_CONFIG"] ?? "", cluster ?? ""]).slice(0, 16);
-  return `${folder}/settings-${name}.json`;
-}
-
-/** Changes with every byte that the settings may depend on. */
-function keyOf({ env, file, cluster }: SettingsInput): string {
-  const named = file ?? (env["BACKUPCTL_CONFIG"] || undefined);
-  const files = named === undefined ? DEFAULT_FILES : [named];
-  const variables = Object.entries(env).filter(([name]) => RELEVANT.test(name)).sort();
-  return hashOf([
-    VERSION,
-    cluster ?? "",
-    ...files.flatMap((path) => [path, contentOf(path)]),
-    ...variables.flatMap(([name, value]) => [
-      name,
-      value ?? "",
-      name.endsWith("_FILE") ? contentOf(value ?? "") : "",
-    ]),
-  ]);
-}
-
-function contentOf(path: string): string {
-  try {
-    const { mode } = Deno.statSync(path);
-    return `${mode}:${Deno.readTextFileSync(path)}`;
-  } catch {
-    return ""; // absent or unreadable: loading it tells why, when it matters
-  }
-}
-
-/** Lengths in front, so that no two lists hash alike. */
-function hashOf(parts: readonly string[]): string {
-  const hash = createHash("sha256");
-  for (const part of parts) hash.update(`${part.length}:${part}`);
-  return hash.digest("hex");
-}
-
-function readKept(path: string): Kept | undefined {
-  try {
-    return JSON.parse(Deno.readTextFileSync(path));
-  } catch {
-    return undefined;
-  }
-}
-
-/** Under a name of its own first: two calls may write at once. A failure costs only time. */
-function keep(path: string, kept: Kept): void {
-  try {
-    const temporary = `${path}.${Deno.pid}`;
-    Deno.writeTextFileSync(temporary, JSON.stringify(kept), { mode: 0o600 });
-    Deno.renameSync(temporary, path);
-  } catch {
-    // The disk is full, or the folder is gone.
   }
 }
