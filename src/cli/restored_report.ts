@@ -71,10 +71,11 @@ function nextSteps(
     ]
     : [];
   if (keepArchiving) return steps;
-  return [
-    ...steps,
-    "  archiving is off in it: ALTER SYSTEM RESET archive_mode and a restart turn it on",
-  ];
+  const archiving = recovery
+    ? "  archiving is off in it: ALTER SYSTEM RESET archive_mode and a restart turn it on"
+    : "  archiving is off in it, since it goes on under the names of the WAL that is archived; " +
+      "--immediate or --latest begin a timeline of its own";
+  return [...steps, archiving];
 }
 
 function serverLines({ state, pid, port, lastCommit, next }: StartedServer): readonly string[] {

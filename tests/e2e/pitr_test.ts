@@ -8,6 +8,7 @@ import {
 } from "../support/postgres_cluster.ts";
 import { InstalledProgram, stopServer } from "../support/installed_program.ts";
 import { archived, type Moment, type Queryable, querySteps, step } from "../support/recoveries.ts";
+import { giveToServer, serverUser } from "../support/server_user.ts";
 import type { CliResult } from "../support/run_cli.ts";
 
 /** A moment with the rows that a recovery to it must have. */
@@ -51,7 +52,6 @@ class Rig implements AsyncDisposable {
       args: ["-d", "-m", "700", repository],
     }).output();
     assert.equal(code, 0);
-    const { giveToServer } = await import("../support/server_user.ts");
     await giveToServer(repository);
     const cluster = await startCluster({
       binDir,
@@ -69,7 +69,7 @@ class Rig implements AsyncDisposable {
   }
 
   /** Runs a command line against the source, or against the restored server. */
-  async run(line: string, { restored = false } = {}): Promise<CliResult> {
+  async run(line: string, { restored = false, root = false } = {}): Promise<CliResult> {
     const env = {
       ...this.#env,
       BACKUPCTL_POSTGRES_BIN: this.cluster.binDir,
@@ -78,10 +78,13 @@ class Rig implements AsyncDisposable {
       PG_USER: "postgres",
       PGSSLMODE: "disable",
     };
-    return await this.program.run(line.split(" "), { env });
+    return await this.program.run(line.split(" "), { env, root });
   }
 
-  async ok(line: string, options: { readonly restored?: boolean } = {}): Promise<string> {
+  async ok(
+    line: string,
+    options: { readonly restored?: boolean; readonly root?: boolean } = {},
+  ): Promise<string> {
     const result = await this.run(line, options);
     assert.equal(result.status, 0, `${line}: ${result.stderr}${result.stdout}`);
     return result.stdout;
@@ -111,6 +114,13 @@ class Rig implements AsyncDisposable {
     const destination = `${this.program.folder}/copy${this.#copies += 1}`;
     await this.ok(`restore ${flags} --destination ${destination} --start`);
     return destination;
+  }
+
+  async emptyFolder(): Promise<string> {
+    const folder = `${this.program.folder}/copy${this.#copies += 1}`;
+    await Deno.mkdir(folder, { mode: 0o700 });
+    await giveToServer(folder);
+    return folder;
   }
 
   async stop(destination: string, mode: "fast" | "immediate" = "immediate"): Promise<void> {
@@ -218,6 +228,17 @@ for (const major of clusterMajors()) {
       await t.step(`target ${index + 1} of 8`, async () => {
         const [flags, row] = targets()[index]!;
         assert.deepEqual(await rig.restoredRows(flags), rig.at(row).rows, flags);
+      });
+    }
+
+    if (Deno.uid() === 0) {
+      await t.step("as root, the server runs as the owner of its folder", async () => {
+        const destination = await rig.emptyFolder();
+        const line = `restore --latest --destination ${destination} --start --output json`;
+        const { server } = JSON.parse(await rig.ok(line, { root: true }));
+        assert.equal(server.state, "promoted");
+        assert.equal((await Deno.stat(`/proc/${server.pid}`)).uid, serverUser()!.uid);
+        await rig.stop(destination);
       });
     }
 

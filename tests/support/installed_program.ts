@@ -36,12 +36,13 @@ export class InstalledProgram implements AsyncDisposable {
     return { DENO_DIR: `${this.folder}/cache`, DENO_NO_UPDATE_CHECK: "1" };
   }
 
-  /** Runs it as the server's user. */
+  /** Runs it as the server's user, or as root when the tests are. */
   async run(
     args: readonly string[],
-    { env, cwd = this.folder }: {
+    { env, cwd = this.folder, root = false }: {
       readonly env: Readonly<Record<string, string>>;
       readonly cwd?: string;
+      readonly root?: boolean;
     },
   ): Promise<CliResult> {
     const { code, stdout, stderr } = await new Deno.Command(this.path, {
@@ -49,7 +50,7 @@ export class InstalledProgram implements AsyncDisposable {
       cwd,
       clearEnv: true,
       env: { PATH: Deno.env.get("PATH")!, HOME: this.folder, TZ: "UTC", ...this.env, ...env },
-      ...serverUser(),
+      ...(root ? {} : serverUser()),
       stdin: "null",
     }).output();
     const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);

@@ -81,8 +81,11 @@ export function chooseBackup(view: ArchiveView, options: ChooseOptions): Recover
     if (typeof path !== "string") return plan(candidate, path);
     reason ??= path;
   }
-  throw refusal(view, reason!);
+  const alone = request.target.kind === "immediate" ? OPENS_ALONE : "";
+  throw refusal(view, `${reason}${alone}`);
 }
+
+const OPENS_ALONE = "; a restore without any target opens it at its end all the same";
 
 /** The newest first; on its own timeline each, or on the one that was asked for. */
 function candidatesOf(
