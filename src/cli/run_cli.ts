@@ -1,5 +1,5 @@
 import { systemClock } from "../domain/clock.ts";
-import { InterruptedError, RunFailedError } from "../domain/errors.ts";
+import { BackupctlError, InterruptedError, RunFailedError } from "../domain/errors.ts";
 import { formatSeconds } from "../domain/bytes.ts";
 import type { Command, Context } from "./context.ts";
 import type { CommandLine } from "./grammar/grammar.ts";
@@ -92,10 +92,11 @@ async function orGiveUp(command: Promise<number>, signal: AbortSignal): Promise<
   }
 }
 
-/** What ended the run: whatever is thrown after an abort is its consequence. */
+/** What ended the run: whatever is thrown after an abort is its consequence, or says more of it. */
 function causeOf(error: unknown, signal: AbortSignal): unknown {
   if (!signal.aborted) return error;
   const { reason } = signal;
+  if (error instanceof BackupctlError && error.cause === reason) return error;
   return reason instanceof InterruptedError || reason instanceof RunFailedError ? reason : error;
 }
 

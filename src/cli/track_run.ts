@@ -54,13 +54,18 @@ export async function trackRun<T>(
     await recordRun(session, context, { ...report, seconds: elapsed(), ...result });
     return value;
   } catch (thrown) {
-    const error = context.signal.aborted ? context.signal.reason : thrown;
+    const error = context.signal.aborted ? reasonOf(thrown, context.signal) : thrown;
     session.progress[Symbol.dispose]();
     tellFailure(error, { session, run, fields: { ...named, duration_seconds: elapsed() } });
     const used = run.backup ? { backup: run.backup } : {};
     await recordRun(session, context, { ...report, seconds: elapsed(), ...used, error });
     throw error;
   }
+}
+
+/** The reason of the abort, unless what was thrown is that with more to say. */
+function reasonOf(thrown: unknown, { reason }: AbortSignal): unknown {
+  return thrown instanceof BackupctlError && thrown.cause === reason ? thrown : reason;
 }
 
 function tellFailure<T>(

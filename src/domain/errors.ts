@@ -158,9 +158,16 @@ export class InterruptedError extends BackupctlError {
   readonly code = "INTERRUPTED";
   /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 130;
-  /** Names the signal. */
-  constructor(signal: string) {
-    super(`interrupted by ${signal}`, "nothing incomplete was kept; run the command again");
+  /** Its name, such as SIGINT. */
+  readonly signal: string;
+  /** Names the signal. The hint says what became of the work when something of it is left. */
+  constructor(
+    signal: string,
+    hint = "nothing incomplete was kept; run the command again",
+    options?: ErrorCause,
+  ) {
+    super(`interrupted by ${signal}`, hint, options);
+    this.signal = signal;
   }
 }
 

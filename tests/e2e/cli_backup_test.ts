@@ -192,6 +192,29 @@ Deno.test("SIGINT ends a backup with 130 and leaves nothing behind", async () =>
   }
 });
 
+Deno.test("SIGINT ends a restore with 130 and says what it left behind", async () => {
+  await using rig = await startRig();
+  const args = ["backup", "full", "--method", "physical", "--fast-checkpoint"];
+  const made = await runCli(args, { env: rig.env });
+  assert.equal(made.status, 0, made.stderr);
+  const destination = `${await Deno.makeTempDir({ prefix: "backupctl-cut-" })}/new`;
+  const child = spawnCli(["restore", "--destination", destination], { env: rig.env });
+  const lines = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  let stderr = "";
+  while (!stderr.includes('"restoring"')) {
+    const { value, done } = await lines.read();
+    assert.ok(!done, stderr);
+    stderr += value;
+  }
+  child.kill("SIGINT");
+  for (let next = await lines.read(); !next.done; next = await lines.read()) stderr += next.value;
+  const { code } = await child.status;
+  await child.stdout.cancel();
+  assert.equal(code, 130, stderr);
+  assert.match(stderr, /^hint: \S+\/new holds an unfinished restore: remove it/m);
+  await Deno.remove(destination, { recursive: true });
+});
+
 Deno.test("--timeout ends a backup with 1 and says so", async () => {
   await using rig = await startRig();
   const args = ["backup", "full", "--method", "physical", "--max-rate", "32k", "--fast-checkpoint"];

@@ -1,5 +1,7 @@
+import { IntegrityError } from "../../domain/errors.ts";
 import type { ConnectionOptions } from "../../postgres/postgres.ts";
 import type { RestoreParts } from "../parts.ts";
+import { withLeftovers } from "../with_leftovers.ts";
 import type { DumpSelection } from "./object_names.ts";
 import { withRawObject } from "./open_dump.ts";
 import type { RestoreRun } from "./plan_logical_restore.ts";
@@ -42,8 +44,11 @@ export async function restoreIntoServer(
     };
     const report = await restoreDatabase(parts, { backup, object, ...abort }, target)
       .catch((error) => {
-        if (!target.spool) noteHalfFilled(parts, { database, where: server.address });
-        throw error;
+        // A spooled dump is refused before pg_restore has seen any of it.
+        if (target.spool && error instanceof IntegrityError) throw error;
+        const left = halfFilled(database, server.address);
+        parts.progress.note(left);
+        throw withLeftovers(signal?.aborted ? signal.reason : error, left);
       });
     errors.push(...report.errors.map((error) => `database ${JSON.stringify(database)}: ${error}`));
     if (report.gaveUp) failed += 1;
@@ -52,12 +57,9 @@ export async function restoreIntoServer(
   return { errors, failed };
 }
 
-function noteHalfFilled(
-  { progress }: RestoreParts,
-  { database, where }: { readonly database: string; readonly where: string },
-): void {
+function halfFilled(database: string, where: string): string {
   const name = JSON.stringify(database);
-  progress.note(`database ${name} on ${where} may be half filled: drop it before the next attempt`);
+  return `database ${name} on ${where} may be half filled: drop it before the next attempt`;
 }
 
 async function restoreAllGlobals(

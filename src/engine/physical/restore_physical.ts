@@ -12,7 +12,7 @@ import { REQUIRED_FILES } from "./required_files.ts";
 import { restoreOwner } from "./restore_owner.ts";
 import { writeNewFile } from "../destination/sync_folders.ts";
 import { unpackChunks } from "./unpack_chunks.ts";
-import { leftovers, withLeftovers } from "./with_leftovers.ts";
+import { withLeftovers } from "../with_leftovers.ts";
 
 /** How many objects are asked for at once before the restore begins. */
 const HEADS_AT_ONCE = 8;
@@ -41,8 +41,10 @@ export async function restorePhysical(
   });
   const files = await restoreInto(target, parts, run).catch(async (error) => {
     await target.abandon();
-    parts.progress.note(leftovers(target.roots));
-    throw withLeftovers(error, target.roots);
+    const left = leftovers(target.roots);
+    parts.progress.note(left);
+    const { signal } = run.options;
+    throw withLeftovers(signal?.aborted ? signal.reason : error, left);
   });
   return {
     backup: run.backup,
@@ -57,6 +59,12 @@ export async function restorePhysical(
 function remedy({ tablespaces }: RestorePlan): string {
   const folder = "choose a folder that is absent or empty, with room enough";
   return tablespaces.length === 0 ? folder : `${folder}; --tablespace-map moves tablespaces`;
+}
+
+/** What people have to remove, in one sentence. */
+function leftovers(folders: readonly string[]): string {
+  const hold = folders.length > 1 ? "hold" : "holds";
+  return `${folders.join(" and ")} ${hold} an unfinished restore: remove it before the next try`;
 }
 
 /** Every object must be there before the first byte is written. */

@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import type { Bytes } from "../../../../src/domain/bytes.ts";
-import { IntegrityError } from "../../../../src/domain/errors.ts";
+import {
+  BackupctlError,
+  IntegrityError,
+  InterruptedError,
+  RunFailedError,
+} from "../../../../src/domain/errors.ts";
 import {
   FILES,
   flipped,
@@ -130,5 +135,32 @@ physicalTest(
     );
     const tree = await fileTree(`${folder}/new`);
     assert.equal(tree.has("global/pg_control"), false);
+  },
+);
+
+physicalTest(
+  "restorePhysical() does not claim that an interrupted restore left nothing",
+  async ({ folder, ...rig }) => {
+    const backup = await takeBackup(rig, source({ members: [...FILES] }));
+    const reasons = [new InterruptedError("SIGINT"), new RunFailedError("time", "with more time")];
+    for (const [index, reason] of reasons.entries()) {
+      const stop = new AbortController();
+      const store = whenRead(rig.store, () => stop.abort(reason));
+      const destination = `${folder}/${index}`;
+      await assert.rejects(
+        restoreBackup({ ...rig, store }, backup, { destination, signal: stop.signal }),
+        (error) => {
+          assert.ok(error instanceof BackupctlError);
+          assert.equal(error.code, reason.code);
+          assert.equal(error.message, reason.message);
+          assert.equal(error.cause, reason);
+          assert.equal(
+            error.hint,
+            `${destination} holds an unfinished restore: remove it before the next try`,
+          );
+          return true;
+        },
+      );
+    }
   },
 );
