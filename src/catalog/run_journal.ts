@@ -6,6 +6,9 @@ const JOURNAL = "runs.jsonl";
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
+/** By folder, the end of the last write of this process. */
+const UNDER_WAY = new Map<string, Promise<void>>();
+
 /** Where a journal delivers to. */
 export interface RunSink {
   recordRun(run: RunRecord): Promise<void>;
@@ -125,7 +128,15 @@ export class RunJournal {
     }
   }
 
+  /** Waits for this process's others first: each lock that is waited for occupies a thread. */
   async #locked(work: () => Promise<void>): Promise<void> {
+    const before = UNDER_WAY.get(this.#folder) ?? Promise.resolve();
+    const mine = before.then(() => this.#withFileLock(work));
+    UNDER_WAY.set(this.#folder, mine.catch(() => {}));
+    await mine;
+  }
+
+  async #withFileLock(work: () => Promise<void>): Promise<void> {
     const path = `${this.#folder}/runs.lock`;
     using file = await Deno.open(path, { create: true, write: true, mode: FILE_MODE });
     await file.lock(true);
