@@ -33,7 +33,7 @@ export interface S3Request<T> extends S3Call {
   /** Length of the body, for the time that it may take. */
   readonly bodyBytes?: number;
   readonly signal?: AbortSignal | undefined;
-  /** Fewer attempts than usual. */
+  /** Other than usual. */
   readonly attempts?: number;
   /** Called for each attempt. Its result may be refused by throwing {@link S3Failure}. */
   readonly send: (client: S3Client, sdk: Sdk, http: HttpOptions) => Promise<T>;

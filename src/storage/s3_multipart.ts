@@ -168,6 +168,7 @@ export class S3Multipart {
       operation: "UploadPart",
       key,
       bodyBytes: bytes.length,
+      attempts: this.#connection.settings.transferAttempts,
       signal: this.#signal,
       send: async (client, sdk, http) => {
         const input = { ...address, UploadId: this.#uploadId, PartNumber: part.PartNumber };

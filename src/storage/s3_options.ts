@@ -54,7 +54,10 @@ export interface S3Options {
    * `any`: a listing is collected and sorted. @default {"bytes" at AWS, "any" elsewhere}
    */
   readonly listOrder?: "bytes" | "any";
-  /** How often a call is tried before it fails. @default {8} */
+  /**
+   * How often a call is tried before it fails. @default {8, and 60 for the parts and the rest of an
+   * object under way: hours of work outlast some nine minutes without the store}
+   */
   readonly attempts?: number;
   /** Seconds without a byte after which a transfer counts as broken. @default {60} */
   readonly idleSeconds?: number;
@@ -85,6 +88,8 @@ export interface S3Settings extends S3Options {
   readonly checksums: boolean;
   readonly listOrder: "bytes" | "any";
   readonly attempts: number;
+  /** Of a part, and of the rest of an object that is being read. */
+  readonly transferAttempts: number;
   readonly idleMs: number;
 }
 
@@ -113,6 +118,7 @@ export function s3Settings(options: S3Options): S3Settings {
     checksums: options.checksums ?? true,
     listOrder: options.listOrder ?? (isAws ? "bytes" : "any"),
     attempts: options.attempts ?? 8,
+    transferAttempts: options.attempts ?? 60,
     idleMs: (options.idleSeconds ?? 60) * 1000,
   };
 }

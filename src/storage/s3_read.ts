@@ -58,10 +58,11 @@ export async function getObject(
   connection: S3Connection,
   { key, range, ifMatch, signal }: ReadRequest & { readonly ifMatch: string | undefined },
 ): Promise<GetObjectCommandOutput> {
-  const { bucket, keyPrefix } = connection.settings;
+  const { bucket, keyPrefix, transferAttempts } = connection.settings;
   return await connection.call({
     operation: "GetObject",
     key,
+    ...(ifMatch !== undefined && { attempts: transferAttempts }),
     signal,
     send: (client, sdk, http) => {
       const command = new sdk.GetObjectCommand({

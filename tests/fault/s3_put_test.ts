@@ -147,6 +147,15 @@ Deno.test("S3Store.put() gives up after its attempts, backing off in between", a
   equal(rig.server.requests.length - asked, 5);
 });
 
+Deno.test("S3Store.put() sits out minutes without the store in the middle of an object", async () => {
+  await using rig = startS3({ internals: { random: () => 0.5 } });
+  rig.server.fail({ query: "partNumber", first: 100 }, SLOW_DOWN);
+  const { size } = await rig.store.put("key", streamOf(BIG));
+  equal(size, BIG.length);
+  const waited = rig.pauses.reduce((sum, pause) => sum + pause, 0);
+  ok(waited > 240_000, `${waited} ms`);
+});
+
 Deno.test("S3Store.put() doubles the ceiling of its pauses", async () => {
   const pauses: number[] = [];
   const sleep = (milliseconds: number) => Promise.resolve(void pauses.push(milliseconds));

@@ -81,6 +81,16 @@ Deno.test("S3Store.get() goes on where the transfer broke", async () => {
   equal(second?.headers.get("range"), "bytes=300000-1000002");
 });
 
+Deno.test("S3Store.get() sits out minutes without the store in the middle of an object", async () => {
+  await using rig = startS3();
+  await rig.store.put("key", OBJECT);
+  rig.server.fail({ method: "GET", first: 1 }, { kind: "truncate", bytes: 300_000 });
+  const stream = await rig.store.get("key");
+  rig.server.fail({ method: "GET", first: 30 }, { kind: "error", status: 503, code: "SlowDown" });
+  equal(await bytesOf(stream), OBJECT);
+  equal(rig.server.requestsOf("GET").length, 32);
+});
+
 Deno.test("S3Store.get() errors in the end when every transfer breaks, and is never just short", async () => {
   for (const bytes of [0, 1_000]) {
     await using rig = startS3();
