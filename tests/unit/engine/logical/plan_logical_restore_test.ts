@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { BackupManifest } from "../../../../src/catalog/catalog.ts";
 import { UsageError } from "../../../../src/domain/errors.ts";
 import { RestoreEngine } from "../../../../src/engine/engine.ts";
 import type { RestoreOptions, RestoreParts } from "../../../../src/engine/parts.ts";
@@ -31,10 +32,21 @@ for (const { what, options } of MISUSES) {
   });
 }
 
-/** Nothing may be asked of these: a plan for a folder needs neither store nor programs. */
-const parts = {} as RestoreParts;
-const plan = (destination: string) =>
-  new RestoreEngine(parts).plan(sampleManifest(), { destination, jobs });
+/** A plan for a folder asks for one listing of the backup's objects, and for no programs. */
+function partsListing(backup: BackupManifest): RestoreParts {
+  const folder = "main/1/backups/id/";
+  async function* list() {
+    for (const { key, storedBytes } of backup.objects) {
+      yield await Promise.resolve({ key: folder + key, size: storedBytes });
+    }
+  }
+  return { repository: { folder: () => folder }, store: { list } } as unknown as RestoreParts;
+}
+
+const plan = (destination: string) => {
+  const backup = sampleManifest();
+  return new RestoreEngine(partsListing(backup)).plan(backup, { destination, jobs });
+};
 
 Deno.test("plan() of dump files tells sizes, room and obstacles, and makes nothing", async () => {
   const folder = await Deno.makeTempDir();
@@ -60,6 +72,6 @@ Deno.test("plan() of dump files larger than the disk names the need", async () =
   const objects = [globals!, { ...dump!, rawBytes: 2 ** 52 }];
   const backup = sampleManifest({ objects });
   const options = { destination: "/tmp/absent", jobs };
-  const { obstacles } = await new RestoreEngine(parts).plan(backup, options);
+  const { obstacles } = await new RestoreEngine(partsListing(backup)).plan(backup, options);
   assert.match(obstacles.join(), /has room for .*, 4\.0 PB are needed/);
 });
