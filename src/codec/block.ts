@@ -125,8 +125,20 @@ async function deflate(level: number, raw: Bytes): Promise<Uint8Array> {
   const stream = new CompressionStream("deflate-raw");
   const writer = stream.writable.getWriter();
   const written = writer.write(raw).then(() => writer.close());
-  const [deflated] = await Promise.all([new Response(stream.readable).bytes(), written]);
-  return deflated;
+  const [pieces] = await Promise.all([Array.fromAsync(stream.readable), written]);
+  return joined(pieces);
+}
+
+/** In one piece; the memory of the others is given back. */
+function joined(pieces: readonly Bytes[]): Bytes {
+  const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+    discard(piece);
+  }
+  return whole;
 }
 
 function gzipBlock(deflated: Uint8Array, raw: Bytes): Bytes {
