@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import type { Bytes } from "../../src/domain/bytes.ts";
 import { text } from "../support/bodies.ts";
 import { type CliResult, runCli } from "../support/run_cli.ts";
+import { storeOn } from "../support/light_stores.ts";
 import { S3Server } from "../support/s3_server/s3_server.ts";
 import { WalRig } from "../support/wal_rig.ts";
 import { makeSegment, TEST_SYSTEM } from "../support/wal_segments.ts";
@@ -152,11 +153,20 @@ Deno.test("one call pushes what waits, the next ones only confirm, without askin
   };
   const segments = [1, 2, 3].map((number) => makeSegment({ number, seed: number, filled: 0.1 }));
   for (const { name, bytes } of segments) await rig.wal.write(name, bytes, { ready: true });
-  for (const [index, { name }] of segments.entries()) {
+  const [first, ...others] = segments.map(({ name }) => name);
+  const marks = async () => {
+    const files = await Array.fromAsync(walk(rig.env["HOME"]!));
+    return others.filter((name) => files.some((file) => file.endsWith(`/${name}.mark`)));
+  };
+  // On a busy machine a call has no time left for others.
+  for (let call = 0; call < 10 && (await marks()).length < 2; call++) {
+    assert.equal((await rig.run(`wal-push pg_wal/${first}`)).status, 0);
+  }
+  for (const name of others) {
     const before = server.requests.length;
     const pushed = await rig.run(`wal-push pg_wal/${name}`);
     assert.equal(pushed.status, 0, pushed.stderr);
-    if (index > 0) assert.equal(server.requests.length, before, "no request");
+    assert.equal(server.requests.length, before, "no request");
   }
   const puts = server.requestsOf("PUT").filter(({ key }) => key.endsWith(".zst"));
   assert.deepEqual(
@@ -165,6 +175,38 @@ Deno.test("one call pushes what waits, the next ones only confirm, without askin
   );
   const once = server.requests.filter(({ key }) => key.endsWith(`${segments[1]!.name}.zst`));
   assert.deepEqual(once.map(({ method }) => method), ["PUT", "HEAD"]);
+});
+
+Deno.test("a process of our own pushes a backlog while PostgreSQL's calls confirm it", async () => {
+  await using server = S3Server.start();
+  await using rig = await Rig.make();
+  rig.env = {
+    ...{ HOME: rig.env["HOME"]!, S3_BUCKET: "bucket", AWS_REGION: "us-east-1" },
+    ...{ AWS_ENDPOINT_URL_S3: server.endpoint, AWS_ACCESS_KEY_ID: "testkey" },
+    AWS_SECRET_ACCESS_KEY: "testsecretkey123",
+  };
+  const numbers = Array.from({ length: 8 }, (_, index) => index + 1);
+  const segments = numbers.map((number) => makeSegment({ number, seed: number, filled: 0.1 }));
+  for (const { name, bytes } of segments) await rig.wal.write(name, bytes, { ready: true });
+  let confirmed = 0;
+  for (const { name } of segments) {
+    const pushed = await rig.run(`wal-push pg_wal/${name}`);
+    assert.equal(pushed.status, 0, pushed.stderr);
+    if (/was pushed ahead/.test(pushed.stderr)) confirmed += 1;
+    await Deno.remove(`${rig.wal.folder}/pg_wal/archive_status/${name}.ready`);
+  }
+  assert.ok(confirmed >= 5, `${confirmed} of 8 were confirmed`);
+  const stored = await Array.fromAsync(storeOn(server).list("backupctl/main/"));
+  assert.equal(stored.filter(({ key }) => key.endsWith(".zst")).length, 8);
+  const runner = async () => {
+    for await (const file of walk(rig.env["HOME"]!)) if (file.endsWith("/runner")) return true;
+    return false;
+  };
+  const deadline = Date.now() + 10_000;
+  while (await runner()) {
+    assert.ok(Date.now() < deadline, "the process ends by itself");
+    await new Promise((next) => setTimeout(next, 50));
+  }
 });
 
 Deno.test("what is kept of the configuration holds no secret, and changes with it", async () => {

@@ -13,6 +13,7 @@ import {
   logWords,
   parseBacklogArguments,
   parseWalArguments,
+  settingFlags,
   settingsOf,
   type WalInvocation,
 } from "./wal_arguments.ts";
@@ -64,9 +65,15 @@ async function push({ args, env, signal }: WalInvocation, log: WalLog): Promise<
     const settings = await settingsOf(parsed, env);
     log.configure(settings);
     const deadlineMs = deadlineOf(parsed, settings.timeout);
+    const session = { settings, env, log, signal, deadlineMs };
+    if (parsed.values.ahead) {
+      const { runLookAhead } = await import("./look_ahead.ts");
+      await runLookAhead(session, parsed.positionals);
+      return 0;
+    }
     const { walPush } = await import("./wal_push_command.ts");
     await walPush({
-      ...{ settings, env, log, deadlineMs, positionals: parsed.positionals },
+      ...{ ...session, positionals: parsed.positionals, flags: settingFlags(parsed) },
       signal: limited(signal, deadlineMs),
       takeOver: parsed.values["new-system"],
     });

@@ -27,6 +27,8 @@ const OPTIONS = {
   progress: { type: "string" },
   timeout: { type: "string" },
   "new-system": { type: "boolean", default: false },
+  // Of a process that another call has started.
+  ahead: { type: "boolean", default: false },
 } as const satisfies ParseArgsConfig["options"];
 
 /** The arguments, taken apart. */
@@ -70,6 +72,16 @@ export async function settingsOf(
 ): Promise<WalSettings> {
   const { config: file, cluster, stanza } = values;
   return await readWalSettings({ env, file, cluster: cluster ?? stanza });
+}
+
+/** The flags that lead another process to the same settings. */
+export function settingFlags({ values }: WalArguments): readonly string[] {
+  const { config, cluster, stanza } = values;
+  const name = cluster ?? stanza;
+  return [
+    ...(config === undefined ? [] : ["--config", config]),
+    ...(name === undefined ? [] : ["--cluster", name]),
+  ];
 }
 
 /** `--timeout` in milliseconds. @throws {UsageError} */

@@ -1,53 +1,52 @@
 import { systemClock } from "../../domain/clock.ts";
 import { IntegrityError, UsageError } from "../../domain/errors.ts";
-import { readyFiles } from "../../engine/wal/ready_files.ts";
 import { identityOf, readWalFile, type WalFile, walNameOf } from "../../engine/wal/wal_file.ts";
 import type { WalPushParts, WalPushReport } from "../../engine/wal/wal_push.ts";
-import type { WalSpool } from "../../engine/wal/wal_spool.ts";
+import type { WalStore } from "./open_wal_store.ts";
 import {
+  type AskedFile,
   dataDirectoryOf,
   openSpool,
   openStoreOf,
   prepareRepository,
-  type SessionInput,
+  type PushInput,
   systemIdentifierOf,
 } from "./wal_session.ts";
-import type { WalStore } from "./open_wal_store.ts";
 
-/** Milliseconds since the process began: no further file is begun after this … */
-const AHEAD_BEGIN_MS = 550;
-/** … and what is not acknowledged by then is left to the next call: none may last a second. */
-const AHEAD_END_MS = 900;
-
-/** What wal-push is asked for. */
-export interface PushInput extends SessionInput {
-  readonly positionals: readonly string[];
-  /** `--new-system`. */
-  readonly takeOver: boolean;
-}
+/** How long a call waits for another process that is just pushing its file. */
+const PATIENCE_MS = 700;
+const LOOK_MS = 3;
 
 /** Archives the file that PostgreSQL names. Returns only when the store has confirmed it. */
 export async function walPush(input: PushInput): Promise<void> {
   const path = onlyPath(input.positionals);
   const { settings, env, log } = input;
   const { name } = walNameOf(path);
-  const dataDirectory = dataDirectoryOf(path);
-  const systemIdentifier = systemIdentifierOf(dataDirectory);
+  const systemIdentifier = systemIdentifierOf(dataDirectoryOf(path));
   const spool = openSpool(settings, { env, systemIdentifier });
-  if (confirmed(spool, { name, path })) {
-    log.write("info", "wal.pushed", { message: `${name} was pushed ahead`, wal: name });
-    return;
+  const asked = { path, name, systemIdentifier, spool };
+  if (!await isPushedAhead(asked, input)) return await pushNow(input, asked);
+  log.write("info", "wal.pushed", { message: `${name} was pushed ahead`, wal: name });
+}
+
+/** Whether there is a mark for this very file; one that is being made is waited for. */
+async function isPushedAhead(
+  { spool, name, path }: AskedFile,
+  { clock = systemClock }: PushInput,
+): Promise<boolean> {
+  if (!spool) return false;
+  const identity = identityOf(path);
+  const until = clock.monotonic() + PATIENCE_MS;
+  let found = spool.markOf(name, identity) !== undefined;
+  while (!found && clock.monotonic() < until && spool.runner.isLit) {
+    await new Promise((next) => setTimeout(next, LOOK_MS));
+    found = spool.markOf(name, identity) !== undefined;
   }
-  await pushNow(input, { path, systemIdentifier, spool });
+  spool.forget(name);
+  return found;
 }
 
-interface Asked {
-  readonly path: string;
-  readonly systemIdentifier: string;
-  readonly spool: WalSpool | undefined;
-}
-
-async function pushNow(input: PushInput, asked: Asked): Promise<void> {
+async function pushNow(input: PushInput, asked: AskedFile): Promise<void> {
   const { settings, signal, log, takeOver } = input;
   const { path, systemIdentifier, spool } = asked;
   const opened = await openStoreOf(input);
@@ -63,7 +62,7 @@ async function pushNow(input: PushInput, asked: Asked): Promise<void> {
   const pushing = pushEncodedWal(parts, encoded, signal);
   pushing.catch(() => {}); // awaited below, after what goes on beside it
   const stop = new AbortController();
-  const ahead = pushNext(input, { ...asked, parts, stop: stop.signal }).catch(() => {});
+  const ahead = goOn(input, { ...asked, parts, stop: stop.signal }).catch(() => {});
   try {
     tell(input, await pushing, opened);
   } catch (error) {
@@ -73,28 +72,13 @@ async function pushNow(input: PushInput, asked: Asked): Promise<void> {
   await ahead;
 }
 
-/** Goes on with what waits behind the file that was asked for, as long as the call stays short. */
-async function pushNext(
-  { settings, signal, log, clock = systemClock }: PushInput,
-  { path, spool, parts, stop }: Asked & {
-    readonly parts: WalPushParts;
-    readonly stop: AbortSignal;
-  },
+async function goOn(
+  input: PushInput,
+  asked: AskedFile & { readonly parts: WalPushParts; readonly stop: AbortSignal },
 ): Promise<void> {
-  const walFolder = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : ".";
-  if (!spool || settings.lookAhead === 0) return;
-  const asked = path.slice(walFolder.length + 1);
-  const names = readyFiles(walFolder).filter(({ name }) => name !== asked)
-    .slice(0, settings.lookAhead);
-  if (names.length === 0) return;
-  const { pushAhead } = await import("../../engine/wal/push_ahead.ts");
-  const limits = [signal, stop, AbortSignal.timeout(Math.max(0, AHEAD_END_MS - clock.monotonic()))];
-  const marked = await pushAhead({ ...parts, spool }, {
-    ...{ walFolder, names, clock, until: AHEAD_BEGIN_MS },
-    signal: AbortSignal.any(limits),
-  });
-  const message = `pushed ${marked} files ahead`;
-  log.write("debug", "wal.pushed_ahead", { message, files: marked });
+  if (!asked.spool || input.settings.lookAhead === 0) return;
+  const { lookAhead } = await import("./look_ahead.ts");
+  await lookAhead(input, asked);
 }
 
 /** A whole segment says itself which system wrote it. */
@@ -106,16 +90,6 @@ function ownFile(path: string, systemIdentifier: string): WalFile {
     `WAL file ${file.name.name} belongs to system ${written}, the data directory is ${systemIdentifier}`,
     "is it the file of another cluster?",
   );
-}
-
-function confirmed(
-  spool: WalSpool | undefined,
-  { name, path }: { readonly name: string; readonly path: string },
-): boolean {
-  if (!spool) return false;
-  const found = spool.markOf(name, identityOf(path)) !== undefined;
-  spool.forget(name);
-  return found;
 }
 
 function tell({ log }: PushInput, report: WalPushReport, { store }: WalStore): void {

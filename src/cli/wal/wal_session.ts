@@ -24,6 +24,23 @@ export interface SessionInput {
   readonly clock?: Clock;
 }
 
+/** What wal-push is asked for. */
+export interface PushInput extends SessionInput {
+  readonly positionals: readonly string[];
+  /** `--new-system`. */
+  readonly takeOver: boolean;
+  /** The flags that another process of ours needs. */
+  readonly flags: readonly string[];
+}
+
+/** The file that PostgreSQL asks for, and where. */
+export interface AskedFile {
+  readonly path: string;
+  readonly name: string;
+  readonly systemIdentifier: string;
+  readonly spool: WalSpool | undefined;
+}
+
 /** Opens the store and tells the log of repeated requests. */
 export async function openStoreOf(
   { settings, env, log, deadlineMs }: SessionInput,

@@ -13,8 +13,8 @@ import type { WalSpool } from "./wal_spool.ts";
 /** How far one call goes beyond the file that it was asked for. */
 export interface AheadOptions {
   readonly walFolder: string;
-  /** In the order to push them. */
-  readonly names: readonly WalName[];
+  /** In the order to push them; the next one is asked for when its turn comes. */
+  readonly names: Iterable<WalName>;
   /** By the clock's monotonic time: no further file is begun after this. */
   readonly until: number;
   readonly clock: Clock;

@@ -1,3 +1,4 @@
+import { Beacon } from "./beacon.ts";
 import type { FileIdentity } from "./wal_file.ts";
 import { isSameFile } from "./wal_file.ts";
 
@@ -25,6 +26,11 @@ export class WalSpool {
   /** @param folder exists, and nobody else can write to it. */
   constructor(folder: string) {
     this.folder = folder;
+  }
+
+  /** Lit while another process pushes ahead. */
+  get runner(): Beacon {
+    return new Beacon(`${this.folder}/runner`);
   }
 
   /** What is known of the repository; undefined when nothing is. */

@@ -20,7 +20,8 @@ const STEPS = {
   "a backlog": ["src/cli/wal/wal_backlog_command.ts"],
 } as const;
 
-const BUDGET = { modules: 70, bytes: 270_000 };
+/** Comments included; bundled and compiled, it is about a third. */
+const BUDGET = { modules: 75, bytes: 280_000 };
 
 interface Loaded {
   readonly modules: Map<string, number>;

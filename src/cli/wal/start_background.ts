@@ -1,0 +1,31 @@
+/**
+ * Starts this program once more, for work that goes on after the call that PostgreSQL waits for has
+ * ended. It ends by itself when there is nothing left to do.
+ *
+ * @returns false when this program may not start programs, or cannot tell how it was started.
+ */
+export function startBackground(args: readonly string[]): boolean {
+  const [program, ...words] = programWords();
+  if (program === undefined) return false;
+  try {
+    const child = new Deno.Command(program, {
+      args: [...words, ...args],
+      ...{ stdin: "null", stdout: "null", stderr: "null" },
+    }).spawn();
+    child.unref();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The executable itself; from source or a bundle, Deno with the main module. */
+function programWords(): readonly string[] {
+  const program = Deno.execPath();
+  const { state } = Deno.permissions.querySync({ name: "run", command: program });
+  if (state !== "granted") return [];
+  if (Deno.build.standalone) return [program];
+  if (!Deno.mainModule.startsWith("file://")) return [];
+  const main = decodeURIComponent(new URL(Deno.mainModule).pathname);
+  return [program, "run", "--quiet", "--no-check", "--no-lock", "--allow-all", main];
+}
