@@ -78,7 +78,8 @@ export function readCommandLine(args: readonly string[], options: ReadingOptions
   const result = parse(args, (output) => printed += output);
   if (result instanceof Refused) throw refusal(result.error, args);
   if (!(result instanceof Shown)) return { type: "command", line: result };
-  return { type: "text", text: result.page ? helpText(result.page, options) : printed };
+  const text = result.page ? helpText(result.page, options) : printed;
+  return { type: "text", text: text.endsWith("\n") ? text : `${text}\n` };
 }
 
 /** The library would stumble over names such as "constructor". */
@@ -208,7 +209,7 @@ function helpHint(words: readonly string[]): string {
 function asOurs(sentence: string): string {
   const whole = sentence.replaceAll("`", "").replace(/\.$/, "").replaceAll("\n", " ");
   const plain = whole.length > 300 ? `${whole.slice(0, 297)}...` : whole;
-  return plain.replace(/^((?:--[\w-]+: )?)([A-Z])/, (_, flag: string, letter: string) => {
+  return plain.replace(/^((?:--[\w-]+: )?)([A-Z])(?![A-Z])/, (_, flag: string, letter: string) => {
     return `${flag}${letter.toLowerCase()}`;
   });
 }

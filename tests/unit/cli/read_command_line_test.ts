@@ -44,6 +44,13 @@ Deno.test("readCommandLine() takes global flags in front of the command and behi
   }
 });
 
+Deno.test("readCommandLine() ends what it prints with its line", () => {
+  for (const args of [["--version"], ["--help"], ["completion", "bash"], ["help", "restore"]]) {
+    const reading = read(args);
+    assert.ok(reading.type === "text" && /[^\n]\n$/.test(reading.text), args.join(" "));
+  }
+});
+
 const aliases = [["info", "status"], ["backup-list", "status"], ["check", "test"]] as const;
 for (const [alias, command] of aliases) {
   Deno.test(`readCommandLine() takes ${alias} for ${command}`, () => {
@@ -67,6 +74,7 @@ const refused: readonly (readonly [args: string, message: RegExp, hint: RegExp])
   ["backup full --max-rate 1", /--max-rate: "1" is not a rate from 32k to 1024M/, /--help/],
   ["backup full --annotation x", /--annotation: "x" is not KEY=VALUE/, /--help/],
   ["restore --destination", /--destination requires FOLDER/, /restore --help/],
+  ["restore --destination=", /--destination: FOLDER is empty/, /restore --help/],
   ["restore --backup-id newest", /"newest" is not a backup's id/, /restore --help/],
   ["restore --tablespace-map a=b", /"a=b" is not OLD=NEW with two absolute paths/, /./],
   ["restore --into db", /--into: this is not an address such as postgres:/, /./],
