@@ -209,6 +209,26 @@ Deno.test("a process of our own pushes a backlog while PostgreSQL's calls confir
   }
 });
 
+Deno.test("wal-fetch has the next segments fetched meanwhile, outside of pg_wal", async () => {
+  await using rig = await Rig.make();
+  const numbers = Array.from({ length: 8 }, (_, index) => index + 1);
+  const segments = numbers.map((number) => makeSegment({ number, seed: number, filled: 0.1 }));
+  for (const { name, bytes } of segments) assert.equal((await rig.push(name, bytes)).status, 0);
+  let ahead = 0;
+  for (const { name, bytes } of segments) {
+    const fetched = await rig.run(`wal-fetch ${name} pg_wal/RECOVERYXLOG`);
+    assert.equal(fetched.status, 0, fetched.stderr);
+    if (/was fetched ahead/.test(fetched.stderr)) ahead += 1;
+    assert.deepEqual(await Deno.readFile(`${rig.wal.folder}/pg_wal/RECOVERYXLOG`), bytes);
+  }
+  assert.ok(ahead >= 4, `${ahead} of 8`);
+  const behind = makeSegment({ number: 9 }).name;
+  assert.equal((await rig.run(`wal-fetch ${behind} pg_wal/RECOVERYXLOG`)).status, 1);
+  await rig.push(behind, makeSegment({ number: 9 }).bytes);
+  const late = await rig.run(`wal-fetch ${behind} pg_wal/RECOVERYXLOG`);
+  assert.equal(late.status, 0, "an absence is not remembered");
+});
+
 Deno.test("what is kept of the configuration holds no secret, and changes with it", async () => {
   await using server = S3Server.start();
   await using rig = await Rig.make();

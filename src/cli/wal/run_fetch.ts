@@ -3,6 +3,7 @@ import {
   deadlineOf,
   limited,
   parseWalArguments,
+  settingFlags,
   settingsOf,
   type WalInvocation,
 } from "./wal_arguments.ts";
@@ -27,9 +28,15 @@ export async function runFetch(
     const settings = await settingsOf(parsed, env);
     log.configure(settings);
     const deadlineMs = deadlineOf(parsed, FETCH_TIMEOUT_MS);
+    const session = { settings, env, log, signal, deadlineMs };
+    if (parsed.values.ahead) {
+      const { runFetchAhead } = await import("./run_fetch_ahead.ts");
+      await runFetchAhead(session, parsed.positionals);
+      return 0;
+    }
     const { walFetch } = await import("./wal_fetch_command.ts");
     const found = await walFetch({
-      ...{ settings, env, log, deadlineMs, positionals: parsed.positionals },
+      ...{ ...session, positionals: parsed.positionals, flags: settingFlags(parsed) },
       signal: limited(signal, deadlineMs),
     });
     return found ? 0 : ABSENT;

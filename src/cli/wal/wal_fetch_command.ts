@@ -1,17 +1,37 @@
+import { systemClock } from "../../domain/clock.ts";
 import { UsageError } from "../../domain/errors.ts";
+import type { WalName } from "../../domain/wal.ts";
 import { deliverWal } from "../../engine/wal/deliver_wal.ts";
-import { walNameOf } from "../../engine/wal/wal_file.ts";
+import { prefetchCount } from "../../engine/wal/fetch_ahead.ts";
+import { PrefetchFolder } from "../../engine/wal/prefetch_folder.ts";
 import { fetchWal } from "../../engine/wal/wal_fetch.ts";
+import { walNameOf } from "../../engine/wal/wal_file.ts";
+import type { WalSpool } from "../../engine/wal/wal_spool.ts";
+import { startBackground } from "./start_background.ts";
 import {
   dataDirectoryOf,
+  openSpool,
   openStoreOf,
   type SessionInput,
   systemIdentifierOf,
 } from "./wal_session.ts";
 
+/** How long a call waits for another process that is just fetching its segment. */
+const PATIENCE_MS = 700;
+const LOOK_MS = 3;
+
 /** What wal-fetch is asked for. */
 export interface FetchInput extends SessionInput {
   readonly positionals: readonly string[];
+  /** The flags that another process of ours needs. */
+  readonly flags: readonly string[];
+}
+
+interface Wanted {
+  readonly name: WalName;
+  readonly destination: string;
+  readonly systemIdentifier: string;
+  readonly spool: WalSpool | undefined;
 }
 
 /**
@@ -20,21 +40,49 @@ export interface FetchInput extends SessionInput {
  * @returns false when the archive proves not to have it.
  */
 export async function walFetch(input: FetchInput): Promise<boolean> {
-  const { name, destination } = wanted(input.positionals);
+  const { settings, env, log } = input;
+  const { name, destination } = wantedFile(input.positionals);
+  const systemIdentifier = systemIdentifierOf(dataDirectoryOf(destination));
+  const spool = openSpool(settings, { env, systemIdentifier });
+  const wanted = { name, destination, systemIdentifier, spool };
+  const bytes = await takePrefetched(wanted, input);
+  if (bytes === undefined) return await fetchNow(input, wanted);
+  goOn(input, wanted, bytes);
+  const message = `${name.name} was fetched ahead`;
+  log.write("info", "wal.fetched", { message, wal: name.name, raw_bytes: bytes });
+  return true;
+}
+
+/** Its length, when another process has fetched it; one that is just doing so is waited for. */
+async function takePrefetched(
+  { name, destination, systemIdentifier, spool }: Wanted,
+  { settings, clock = systemClock }: FetchInput,
+): Promise<number | undefined> {
+  if (!spool || name.kind !== "segment") return undefined;
+  const place = { cluster: settings.cluster, systemIdentifier };
+  const folder = new PrefetchFolder(`${spool.folder}/prefetch`, place);
+  const until = clock.monotonic() + PATIENCE_MS;
+  while (!folder.names().includes(name.name)) {
+    if (clock.monotonic() >= until || !spool.fetcher.isLit) return undefined;
+    await new Promise((next) => setTimeout(next, LOOK_MS));
+  }
+  return folder.take(name, destination) ? Deno.statSync(destination).size : undefined;
+}
+
+async function fetchNow(input: FetchInput, wanted: Wanted): Promise<boolean> {
   const { settings, signal, log } = input;
+  const { name, destination, systemIdentifier } = wanted;
   const opened = await openStoreOf(input);
   void opened.warm();
-  const systemIdentifier = systemIdentifierOf(dataDirectoryOf(destination));
   const place = { cluster: settings.cluster, systemIdentifier };
   const fetched = await fetchWal({ store: opened.store, place }, name, signal);
   const where = opened.store.location;
   if (!fetched) {
-    log.write("info", "wal.missing", {
-      message: `${name.name} is not in ${where}`,
-      wal: name.name,
-    });
+    const message = `${name.name} is not in ${where}`;
+    log.write("info", "wal.missing", { message, wal: name.name });
     return false;
   }
+  goOn(input, wanted, fetched.bytes.length);
   deliverWal(destination, fetched.bytes);
   log.write("info", "wal.fetched", {
     message: `fetched ${name.name} from ${where}`,
@@ -43,7 +91,23 @@ export async function walFetch(input: FetchInput): Promise<boolean> {
   return true;
 }
 
-function wanted(positionals: readonly string[]) {
+/** Has the next segments fetched while PostgreSQL replays this one. */
+function goOn(
+  { settings, flags }: FetchInput,
+  { name, systemIdentifier, spool }: Wanted,
+  segmentBytes: number,
+): void {
+  if (!spool || name.kind !== "segment" || settings.lookAhead === 0) return;
+  const place = { cluster: settings.cluster, systemIdentifier };
+  const waiting = new PrefetchFolder(`${spool.folder}/prefetch`, place).names();
+  const enough = prefetchCount(settings.lookAhead, segmentBytes) / 2;
+  if (waiting.length >= enough || spool.fetcher.isLit) return;
+  const last = waiting.filter((other) => other.slice(0, 8) === name.name.slice(0, 8)).sort().at(-1);
+  const after = last !== undefined && last > name.name ? last : name.name;
+  startBackground(["wal-fetch", "--ahead", after, `${segmentBytes}`, systemIdentifier, ...flags]);
+}
+
+function wantedFile(positionals: readonly string[]) {
   const [file, destination, ...more] = positionals;
   if (file && destination && more.length === 0 && !file.includes("/")) {
     return { name: walNameOf(file), destination };

@@ -12,7 +12,7 @@ export function deliverWal(destination: string, bytes: Bytes): void {
   try {
     writeSynced(temporary, bytes);
     Deno.renameSync(temporary, destination);
-    syncFolder(destination.includes("/") ? destination.replace(/\/+[^/]*$/, "") || "/" : ".");
+    syncFolderOf(destination);
   } catch (error) {
     remove(temporary);
     const reason = error instanceof Error ? error.message : String(error);
@@ -30,8 +30,9 @@ function writeSynced(path: string, bytes: Bytes): void {
   file.syncSync();
 }
 
-function syncFolder(path: string): void {
-  using folder = Deno.openSync(path);
+/** Makes the name of a file durable. */
+export function syncFolderOf(path: string): void {
+  using folder = Deno.openSync(path.includes("/") ? path.replace(/\/+[^/]*$/, "") || "/" : ".");
   folder.syncSync();
 }
 

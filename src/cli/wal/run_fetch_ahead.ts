@@ -1,0 +1,38 @@
+import { systemClock } from "../../domain/clock.ts";
+import { UsageError } from "../../domain/errors.ts";
+import { isWalSegmentBytes, parseWalName } from "../../domain/wal.ts";
+import { fetchAhead } from "../../engine/wal/fetch_ahead.ts";
+import { PrefetchFolder } from "../../engine/wal/prefetch_folder.ts";
+import { openSpool, openStoreOf, type SessionInput } from "./wal_session.ts";
+
+/** Ends when PostgreSQL takes nothing for so long. */
+const IDLE_MS = 3_000;
+
+/** What the process of its own does: `wal-fetch --ahead AFTER SEGMENT_BYTES SYSTEM`. */
+export async function runFetchAhead(
+  input: SessionInput,
+  [last = "", size = "", systemIdentifier = ""]: readonly string[],
+): Promise<void> {
+  const { settings, env, signal, clock = systemClock } = input;
+  const after = parseWalName(last);
+  const segmentBytes = Number(size);
+  if (after?.kind !== "segment" || !isWalSegmentBytes(segmentBytes)) {
+    throw new UsageError("wal-fetch --ahead is started by wal-fetch alone");
+  }
+  const spool = openSpool(settings, { env, systemIdentifier });
+  if (!spool?.fetcher) return;
+  const { fetcher } = spool;
+  if (!fetcher.light()) return;
+  try {
+    const { store } = await openStoreOf(input);
+    const place = { cluster: settings.cluster, systemIdentifier };
+    const folder = new PrefetchFolder(`${spool.folder}/prefetch`, place);
+    folder.clean();
+    await fetchAhead({ store, place, folder }, {
+      ...{ after, segmentBytes, clock, signal },
+      ...{ lookAhead: settings.lookAhead, idleMs: IDLE_MS },
+    });
+  } finally {
+    fetcher.quench();
+  }
+}

@@ -1,0 +1,84 @@
+import { MiB } from "../../domain/bytes.ts";
+import type { Clock } from "../../domain/clock.ts";
+import { nextSegmentName, parseWalName, type WalSegmentName } from "../../domain/wal.ts";
+import type { PrefetchFolder } from "./prefetch_folder.ts";
+import { fetchWal, type WalFetchParts } from "./wal_fetch.ts";
+
+/** Of prefetched segments together, whatever their size. */
+const MOST_BYTES = 128 * MiB;
+/** Transfers under way at a time. */
+const TRANSFERS = 3;
+const LOOK_MS = 10;
+
+/** How a run ahead of recovery is bounded. */
+export interface FetchAheadOptions {
+  /** The segment that was fetched last. */
+  readonly after: WalSegmentName;
+  readonly segmentBytes: number;
+  /** How many may wait for PostgreSQL to ask. */
+  readonly lookAhead: number;
+  /** Ends when PostgreSQL takes nothing for so many milliseconds. */
+  readonly idleMs: number;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** How many segments may wait. */
+export function prefetchCount(lookAhead: number, segmentBytes: number): number {
+  return Math.min(lookAhead, Math.max(1, Math.floor(MOST_BYTES / segmentBytes)));
+}
+
+/**
+ * Fetches the segments that recovery asks for next, one timeline's in order, until one is absent or
+ * cannot be had: its own call then tells why.
+ *
+ * @returns how many were fetched.
+ */
+export async function fetchAhead(
+  parts: WalFetchParts & { readonly folder: PrefetchFolder },
+  options: FetchAheadOptions,
+): Promise<number> {
+  const { segmentBytes, lookAhead, idleMs, clock, signal } = options;
+  const room = prefetchCount(lookAhead, segmentBytes);
+  const transfers = new Set<Promise<void>>();
+  let [fetched, ended] = [0, false];
+  let name = following(options.after, segmentBytes);
+  let moved = { at: clock.monotonic(), waiting: -1 };
+  while (!ended && !signal.aborted && clock.monotonic() - moved.at < idleMs) {
+    const waiting = parts.folder.names().length;
+    if (waiting !== moved.waiting) moved = { at: clock.monotonic(), waiting };
+    if (waiting + transfers.size >= room || transfers.size >= TRANSFERS) {
+      await Promise.race([...transfers, new Promise((next) => setTimeout(next, LOOK_MS))]);
+      continue;
+    }
+    const transfer = fetchOne(parts, name, signal).then((found) => {
+      if (found) fetched += 1;
+      else ended = true;
+    });
+    transfers.add(transfer);
+    void transfer.then(() => transfers.delete(transfer));
+    name = following(name, segmentBytes);
+  }
+  await Promise.all(transfers);
+  return fetched;
+}
+
+/** Whether it was there. Never throws. */
+async function fetchOne(
+  { folder, ...parts }: WalFetchParts & { readonly folder: PrefetchFolder },
+  name: WalSegmentName,
+  signal: AbortSignal,
+): Promise<boolean> {
+  try {
+    if (folder.names().includes(name.name)) return true;
+    const found = await fetchWal(parts, name, signal);
+    if (found) folder.put(name, found.bytes);
+    return found !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+function following(name: WalSegmentName, segmentBytes: number): WalSegmentName {
+  return parseWalName(nextSegmentName(name, segmentBytes)) as WalSegmentName;
+}

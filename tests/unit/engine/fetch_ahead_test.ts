@@ -1,0 +1,118 @@
+import assert from "node:assert/strict";
+import { KiB, MiB } from "../../../src/domain/bytes.ts";
+import { systemClock } from "../../../src/domain/clock.ts";
+import { parseWalName, type WalSegmentName } from "../../../src/domain/wal.ts";
+import { fetchAhead, prefetchCount } from "../../../src/engine/wal/fetch_ahead.ts";
+import { PrefetchFolder } from "../../../src/engine/wal/prefetch_folder.ts";
+import { pushWal } from "../../../src/engine/wal/wal_push.ts";
+import { MemoryStore } from "../../../src/storage/memory.ts";
+import { PLACE, pushParts, WalRig } from "../../support/wal_rig.ts";
+import { makeSegment } from "../../support/wal_segments.ts";
+
+function segment(number: number) {
+  const { name, bytes } = makeSegment({ number, seed: number, filled: 0.05 });
+  return { name: parseWalName(name) as WalSegmentName, bytes };
+}
+
+interface Prepared {
+  readonly rig: WalRig;
+  readonly store: MemoryStore;
+  readonly folder: PrefetchFolder;
+}
+
+async function prepare(count: number): Promise<Prepared> {
+  const rig = await WalRig.make();
+  const store = new MemoryStore();
+  for (let number = 1; number <= count; number++) {
+    const { name, bytes } = segment(number);
+    await pushWal(pushParts({ store }), await rig.file(name.name, bytes));
+  }
+  return { rig, store, folder: new PrefetchFolder(`${rig.folder}/prefetch`, PLACE) };
+}
+
+function run({ store, folder }: Prepared, changes: { lookAhead?: number; idleMs?: number } = {}) {
+  return fetchAhead({ store, place: PLACE, folder }, {
+    ...{ after: segment(1).name, segmentBytes: MiB, lookAhead: 4, idleMs: 150, ...changes },
+    ...{ clock: systemClock, signal: new AbortController().signal },
+  });
+}
+
+Deno.test("fetchAhead() fetches what comes next, no more than may wait, and hands it over", async () => {
+  const prepared = await prepare(12);
+  await using rig = prepared.rig;
+  const { folder } = prepared;
+  const running = run(prepared, { idleMs: 2_000 });
+  let most = 0;
+  for (let number = 2; number <= 12; number++) {
+    const { name, bytes } = segment(number);
+    const deadline = Date.now() + 5_000;
+    while (!folder.names().includes(name.name)) {
+      assert.ok(Date.now() < deadline, `${name.name} never comes`);
+      await new Promise((next) => setTimeout(next, 2));
+    }
+    most = Math.max(most, folder.names().length);
+    const destination = `${rig.folder}/pg_wal/RECOVERYXLOG`;
+    assert.ok(folder.take(name, destination));
+    assert.deepEqual(await Deno.readFile(destination), bytes);
+  }
+  assert.equal(await running, 11);
+  assert.ok(most <= 4, `${most} wait`);
+});
+
+Deno.test("fetchAhead() ends where the archive ends, and when nobody takes anything", async () => {
+  const short = await prepare(3);
+  assert.equal(await run(short), 2);
+  assert.deepEqual([...short.folder.names()].sort(), [segment(2).name.name, segment(3).name.name]);
+  const long = await prepare(9);
+  assert.equal(await run(long, { lookAhead: 2 }), 2);
+  for (const { rig } of [short, long]) await rig[Symbol.asyncDispose]();
+});
+
+Deno.test("fetchAhead() keeps nothing that is damaged", async () => {
+  const prepared = await prepare(3);
+  await using rig = prepared.rig;
+  const { store } = prepared;
+  const [info] = await Array.fromAsync(
+    store.list("main/", {
+      startAfter: "main/7345678901234567890/wal/00000001/00000000/000000010000000000000001.zst",
+    }),
+  );
+  await store.put(info!.key, new Uint8Array(100));
+  await run(prepared);
+  assert.ok(!prepared.folder.names().includes(segment(2).name.name));
+  assert.ok(rig);
+});
+
+Deno.test("PrefetchFolder hands over only the very segment, whole and of this recovery", async () => {
+  await using rig = await WalRig.make();
+  const path = `${rig.folder}/prefetch`;
+  const folder = new PrefetchFolder(path, PLACE);
+  const destination = `${rig.folder}/pg_wal/RECOVERYXLOG`;
+  const one = segment(1);
+  assert.equal(folder.take(one.name, destination), false, "absent");
+  const wrong = [
+    segment(2).bytes,
+    one.bytes.slice(0, 512 * KiB),
+    makeSegment({ number: 1, systemIdentifier: "1" }).bytes,
+    new Uint8Array(MiB),
+  ];
+  for (const bytes of wrong) {
+    folder.put(one.name, bytes);
+    assert.equal(folder.take(one.name, destination), false);
+    assert.deepEqual(folder.names(), [], "what is wrong is removed");
+  }
+  folder.put(one.name, one.bytes);
+  const old = new Date(Date.now() - 3_600_000);
+  await Deno.utime(`${path}/${one.name.name}`, old, old);
+  assert.equal(folder.take(one.name, destination), false, "of another recovery");
+  await Deno.writeTextFile(`${path}/x.backupctl-1`, "");
+  await Deno.utime(`${path}/x.backupctl-1`, old, old);
+  folder.clean();
+  assert.deepEqual([...Deno.readDirSync(path)], []);
+});
+
+Deno.test("prefetchCount() bounds the disk that is taken", () => {
+  assert.equal(prefetchCount(16, 16 * MiB), 8);
+  assert.equal(prefetchCount(16, MiB), 16);
+  assert.equal(prefetchCount(16, 1024 * MiB), 1);
+});
