@@ -61,7 +61,9 @@ Deno.test("fetchAhead() fetches what comes next, no more than may wait, and hand
 
 Deno.test("fetchAhead() ends where the archive ends, and when nobody takes anything", async () => {
   const short = await prepare(3);
-  assert.equal(await run(short), 2);
+  const start = performance.now();
+  assert.equal(await run(short, { idleMs: 30_000 }), 2);
+  assert.ok(performance.now() - start < 10_000, "at the first absent one");
   assert.deepEqual([...short.folder.names()].sort(), [segment(2).name.name, segment(3).name.name]);
   const long = await prepare(9);
   assert.equal(await run(long, { lookAhead: 2 }), 2);
