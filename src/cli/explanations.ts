@@ -79,7 +79,8 @@ export const EXPLANATIONS: readonly Explanation[] = [
     code: "DESTINATION",
     status: 9,
     meaning: "The destination is not empty, in use, too small or not writable.",
-    remedy: "Name an empty folder with enough room; nothing in it was changed.",
+    remedy:
+      "Name an empty folder with enough room; the message says when something was left in it.",
   },
   {
     code: "REPOSITORY",

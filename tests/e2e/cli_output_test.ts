@@ -1,5 +1,11 @@
 /** Outputs that break, and commands that need neither server nor repository. */
 import assert from "node:assert/strict";
+import type { BackupManifest } from "../../src/catalog/catalog.ts";
+import { manifestKey } from "../../src/catalog/layout.ts";
+import { openRepository } from "../../src/catalog/repository.ts";
+import { stableJson } from "../../src/catalog/stable_json.ts";
+import { DirectoryStore } from "../../src/storage/directory.ts";
+import { sampleManifest } from "../support/manifests.ts";
 import { PROJECT_ROOT } from "../support/paths.ts";
 import { cleanEnvironment, programWords, runCli } from "../support/run_cli.ts";
 
@@ -97,4 +103,25 @@ Deno.test("a bug prints its stack and exits with 70", async () => {
   const status = reportFailure(new TypeError("x is undefined"), { terminal, json: false });
   assert.equal(status, 70);
   assert.match(text, /^error: this is a bug in backupctl: TypeError: x is undefined\n {4}at /);
+});
+
+Deno.test("status shows whose backups they are when two systems share a cluster's name", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "backupctl-systems-" });
+  try {
+    const store = new DirectoryStore(folder);
+    const own = sampleManifest();
+    await openRepository(store, { cluster: "main" }).prepare();
+    const write = (manifest: BackupManifest) =>
+      store.put(manifestKey("main", manifest), new TextEncoder().encode(stableJson(manifest)));
+    await write(own);
+    const env = { BACKUPCTL_REPOSITORY_PATH: folder, HOME: folder };
+    assert.doesNotMatch((await runCli(["status"], { env })).stdout, /SYSTEM/);
+    await write({ ...own, systemIdentifier: "42" });
+    const { stdout } = await runCli(["status"], { env });
+    assert.match(stdout, / SYSTEM /);
+    assert.match(stdout, new RegExp(` ${own.systemIdentifier} `));
+    assert.match(stdout, / 42 /);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

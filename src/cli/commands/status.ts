@@ -102,6 +102,7 @@ const COLUMNS: readonly Column[] = [
   { title: "METHOD" },
   { title: "KIND" },
   { title: "LABEL" },
+  { title: "SYSTEM" },
   { title: "ENDED (UTC)" },
   { title: "SIZE", align: "right" },
   { title: "STORED", align: "right" },
@@ -117,6 +118,8 @@ function statusText(found: Status, { terminal }: Context): string {
   if (all.length === 0 && windows === "") {
     return `no backups of cluster ${cluster} in ${location} yet\n`;
   }
+  // A new initdb, or a second server that took the first one's cluster name by mistake.
+  const mixed = new Set(all.map(({ systemIdentifier }) => systemIdentifier)).size > 1;
   const rows = shown.map((manifest) => {
     const { id, method, kind, label, stopped_at, duration_seconds, state } = backupDocument(
       manifest,
@@ -126,6 +129,7 @@ function statusText(found: Status, { terminal }: Context): string {
       method,
       kind,
       label ?? "",
+      mixed ? manifest.systemIdentifier : "",
       formatTime(stopped_at).replace("Z", ""),
       formatBytes(manifest.rawBytes),
       formatBytes(manifest.storedBytes),
