@@ -8,6 +8,12 @@ import { S3Server } from "../support/s3_server/s3_server.ts";
 import { WalRig } from "../support/wal_rig.ts";
 import { makeSegment, TEST_SYSTEM } from "../support/wal_segments.ts";
 
+/** The compiled executable may start itself only where it is installed: found by its name. */
+const EXECUTABLE = Deno.env.get("BACKUPCTL_TEST_EXECUTABLE");
+const PATH = EXECUTABLE
+  ? { PATH: `${EXECUTABLE.replace(/\/[^/]*$/, "")}:${Deno.env.get("PATH")}` }
+  : {};
+
 /** A data directory, a repository in a folder, and the environment for both. */
 class Rig implements AsyncDisposable {
   readonly wal: WalRig;
@@ -34,7 +40,7 @@ class Rig implements AsyncDisposable {
 
   async run(line: string, env: Record<string, string> = {}): Promise<CliResult> {
     const args = line.split(" ");
-    return await runCli(args, { cwd: this.wal.folder, env: { ...this.env, ...env } });
+    return await runCli(args, { cwd: this.wal.folder, env: { ...PATH, ...this.env, ...env } });
   }
 
   async push(name: string, bytes: Bytes, flags = ""): Promise<CliResult> {

@@ -24,12 +24,12 @@ export function callerIn(folder: string, parent: number): Caller {
     const postmaster = postmasterOf(folder);
     let pid = parent;
     for (let generation = 0; generation < MAX_GENERATIONS && pid > 1; generation++) {
-      const above = parentOf(pid);
-      if (above === postmaster && isArchiver(pid)) return "archiver";
+      const { parent: above, title } = factsOf(pid);
+      if (above === postmaster && isArchiver(title)) return "archiver";
       pid = above;
     }
   } catch {
-    // No /proc, no postmaster.pid, or a process that has just ended.
+    // Nothing tells, there is no postmaster.pid, or a process has just ended.
   }
   return "unknown";
 }
@@ -51,14 +51,33 @@ function postmasterOf(folder: string): number {
   throw new RangeError("postmaster.pid names no process");
 }
 
-/** proc(5): the fourth field, behind the name in parentheses, which may hold anything. */
-function parentOf(pid: number): number {
-  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+/** What is known of a running process. */
+interface ProcessFacts {
+  readonly parent: number;
+  readonly title: string;
+}
+
+/** By /proc, which a narrowed executable may not read, or by the program ps. */
+function factsOf(pid: number): ProcessFacts {
+  try {
+    const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+    // proc(5): the fourth field, behind the name in parentheses, which may hold anything.
+    const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+    return { parent, title: Deno.readTextFileSync(`/proc/${pid}/cmdline`) };
+  } catch {
+    return askPs(pid);
+  }
+}
+
+function askPs(pid: number): ProcessFacts {
+  const args = ["-o", "ppid=", "-o", "args=", "-p", `${pid}`];
+  const { stdout } = new Deno.Command("ps", { args, stdin: "null", stderr: "null" }).outputSync();
+  const [, parent, title] = /^\s*(\d+)\s+(.*)$/m.exec(new TextDecoder().decode(stdout)) ?? [];
+  if (parent === undefined || title === undefined) throw new RangeError(`no process ${pid}`);
+  return { parent: Number(parent), title };
 }
 
 /** `postgres: archiver …`, with the cluster's name between when it has one. */
-function isArchiver(pid: number): boolean {
-  const title = Deno.readTextFileSync(`/proc/${pid}/cmdline`);
+function isArchiver(title: string): boolean {
   return /^postgres: (.*: )?archiver\b/.test(title);
 }
