@@ -127,7 +127,8 @@ export class S3Requests {
 
   #isWorthAnother({ retryable, code }: S3Failure, renewed: boolean): boolean {
     if (retryable === "new credentials") return !renewed;
-    return retryable === "yes" && (code !== "RequestTimeTooSkewed" || this.#skewMs !== 0);
+    if (code === "RequestTimeTooSkewed") return this.#skewMs !== 0;
+    return retryable === "yes";
   }
 
   /** Signs by the store's clock once it says that ours is wrong. */
