@@ -29,6 +29,12 @@ function maxStoredBytes(rawBytes: number): number {
 /** The native calls then fill one buffer of a block's size and copy nothing together. */
 const CHUNK_BYTES = BLOCK_BYTES + 64;
 
+/**
+ * Most blocks come down to less. Each call takes fresh memory of this size, and touching a whole
+ * MiB of it costs as much as compressing a block.
+ */
+const COMPRESSED_CHUNK_BYTES = BLOCK_BYTES / 4;
+
 const ZSTD_HEADER_BYTES = 16;
 const ZSTD_SKIPPABLE = [0x50, 0x2a, 0x4d, 0x18, 8, 0, 0, 0] as const;
 const GZIP_HEADER_BYTES = 24;
@@ -99,7 +105,7 @@ export async function encodeBlock(spec: CodecSpec, raw: Bytes): Promise<Bytes> {
 
 function zstdFrame(level: number, raw: Bytes): Uint8Array {
   return zlib.zstdCompressSync(raw, {
-    chunkSize: CHUNK_BYTES,
+    chunkSize: COMPRESSED_CHUNK_BYTES,
     params: {
       [zlib.constants.ZSTD_c_compressionLevel]: level,
       [zlib.constants.ZSTD_c_checksumFlag]: 1,

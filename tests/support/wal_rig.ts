@@ -1,8 +1,12 @@
 /** A store, a folder that passes for a data directory, and WAL files in it. */
+import { BLOCK_BYTES, encodeBlock } from "../../src/codec/codec.ts";
 import type { Bytes } from "../../src/domain/bytes.ts";
+import type { WalName } from "../../src/domain/wal.ts";
+import { isCompressedWal } from "../../src/domain/wal_key.ts";
+import { type EncodedWal, joined, sha256Of } from "../../src/engine/wal/wal_object.ts";
 import type { ObjectStore } from "../../src/storage/storage.ts";
 import { MemoryStore } from "../../src/storage/memory.ts";
-import { readWalFile, type WalFile } from "../../src/engine/wal/wal_file.ts";
+import { type EncodedWalFile, encodeWalFile } from "../../src/engine/wal/encode_wal_file.ts";
 import type { WalPushParts } from "../../src/engine/wal/wal_push.ts";
 import { TEST_SYSTEM } from "./wal_segments.ts";
 
@@ -39,9 +43,10 @@ export class WalRig implements AsyncDisposable {
     return path;
   }
 
-  /** Writes and reads a file. */
-  async file(name: string, bytes: Bytes): Promise<WalFile> {
-    return readWalFile(await this.write(name, bytes));
+  /** Writes a file and makes it ready to be stored. */
+  async file(name: string, bytes: Bytes, level = 1): Promise<EncodedWalFile> {
+    const codec = { algorithm: "zstd", level } as const;
+    return await encodeWalFile(await this.write(name, bytes), { codec });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -70,4 +75,16 @@ export function storeWith(store: ObjectStore, changes: Partial<ObjectStore>): Ob
     delete: (...args) => store.delete(...args),
     ...changes,
   };
+}
+
+/** Bytes as they would be stored, whatever they are. */
+export async function encodedWal(name: WalName, bytes: Bytes): Promise<EncodedWal> {
+  const digest = { rawBytes: bytes.length, sha256: sha256Of(bytes) };
+  if (!isCompressedWal(name)) return { ...digest, stored: bytes };
+  const blocks: Bytes[] = [];
+  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
+    const block = bytes.subarray(at, at + BLOCK_BYTES);
+    blocks.push(await encodeBlock({ algorithm: "zstd", level: 1 }, block));
+  }
+  return { ...digest, stored: joined(blocks) };
 }

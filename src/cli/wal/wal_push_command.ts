@@ -1,6 +1,6 @@
 import { systemClock } from "../../domain/clock.ts";
-import { IntegrityError, UsageError } from "../../domain/errors.ts";
-import { identityOf, readWalFile, type WalFile, walNameOf } from "../../engine/wal/wal_file.ts";
+import { UsageError } from "../../domain/errors.ts";
+import { identityOf, walNameOf } from "../../engine/wal/wal_file.ts";
 import type { WalPushParts, WalPushReport } from "../../engine/wal/wal_push.ts";
 import type { WalStore } from "./open_wal_store.ts";
 import {
@@ -54,12 +54,13 @@ async function pushNow(input: PushInput, asked: AskedFile): Promise<void> {
   const place = { cluster: settings.cluster, systemIdentifier };
   const preparing = prepareRepository(opened, { place, spool, takeOver, signal, log });
   preparing.catch(() => {}); // awaited below; reading the file may fail first
-  const { encodeWalFile, pushEncodedWal } = await import("../../engine/wal/wal_push.ts");
+  const { encodeWalFile } = await import("../../engine/wal/encode_wal_file.ts");
+  const { pushWal } = await import("../../engine/wal/wal_push.ts");
   const codec = { algorithm: "zstd", level: settings.zstdLevel } as const;
-  const encoded = await encodeWalFile(ownFile(path, systemIdentifier), codec);
+  const encoded = await encodeWalFile(path, { codec, systemIdentifier });
   const { conditionalPut } = await preparing;
   const parts = { store: opened.store, place, codec, conditionalPut };
-  const pushing = pushEncodedWal(parts, encoded, signal);
+  const pushing = pushWal(parts, encoded, signal);
   pushing.catch(() => {}); // awaited below, after what goes on beside it
   const stop = new AbortController();
   const ahead = goOn(input, { ...asked, parts, stop: stop.signal }).catch(() => {});
@@ -79,17 +80,6 @@ async function goOn(
   if (!asked.spool || input.settings.lookAhead === 0) return;
   const { lookAhead } = await import("./look_ahead.ts");
   await lookAhead(input, asked);
-}
-
-/** A whole segment says itself which system wrote it. */
-function ownFile(path: string, systemIdentifier: string): WalFile {
-  const file = readWalFile(path);
-  const written = file.systemIdentifier ?? systemIdentifier;
-  if (written === systemIdentifier) return file;
-  throw new IntegrityError(
-    `WAL file ${file.name.name} belongs to system ${written}, the data directory is ${systemIdentifier}`,
-    "is it the file of another cluster?",
-  );
 }
 
 function tell({ log }: PushInput, report: WalPushReport, { store }: WalStore): void {

@@ -1,14 +1,8 @@
-import type { Bytes } from "../../domain/bytes.ts";
-import { IntegrityError } from "../../domain/errors.ts";
 import type { WalName } from "../../domain/wal.ts";
+import { type EncodedWalFile, encodeWalFile } from "./encode_wal_file.ts";
 import { readyFiles } from "./ready_files.ts";
-import { identityOf, readWalFile, type WalFile } from "./wal_file.ts";
-import {
-  type EncodedWalFile,
-  encodeWalFile,
-  pushEncodedWal,
-  type WalPushParts,
-} from "./wal_push.ts";
+import { identityOf } from "./wal_file.ts";
+import { pushWal, type WalPushParts } from "./wal_push.ts";
 import type { WalSpool } from "./wal_spool.ts";
 
 /** Uploads under way at a time. */
@@ -43,13 +37,12 @@ export async function archiveBacklog(
   parts.spool?.keepOnly(names.map(({ name }) => name));
   const waiting = names.filter((name) => !isMarked(parts, { walFolder, name }));
   const uploads = new Uploads(parts, signal);
-  let buffer: Bytes | undefined;
   try {
     for (const name of waiting) {
       signal.throwIfAborted();
-      const file = readOwn(parts, `${walFolder}/${name.name}`, buffer);
-      buffer = file.bytes;
-      await uploads.add(await encodeWalFile(file, parts.codec));
+      const { codec, place: { systemIdentifier } } = parts;
+      const path = `${walFolder}/${name.name}`;
+      await uploads.add(await encodeWalFile(path, { codec, systemIdentifier }));
       // Who restores needs the histories to understand the segments.
       if (name.kind === "history") await uploads.finish();
     }
@@ -67,16 +60,6 @@ function isMarked(
 ): boolean {
   if (!spool) return false;
   return spool.markOf(name.name, identityOf(`${walFolder}/${name.name}`)) !== undefined;
-}
-
-function readOwn({ place }: BacklogParts, path: string, buffer: Bytes | undefined): WalFile {
-  const file = readWalFile(path, buffer);
-  const system = file.systemIdentifier ?? place.systemIdentifier;
-  if (system === place.systemIdentifier) return file;
-  throw new IntegrityError(
-    `WAL file ${file.name.name} belongs to system ${system}, not to ${place.systemIdentifier}`,
-    "is it the file of another cluster?",
-  );
 }
 
 /** Stores several files at a time; remembers the first failure and begins nothing after it. */
@@ -107,8 +90,8 @@ class Uploads {
   }
 
   async #store(encoded: EncodedWalFile): Promise<void> {
-    const { sha256 } = await pushEncodedWal(this.#parts, encoded, this.#signal);
-    const { identity, name: { name } } = encoded.file;
+    const { sha256 } = await pushWal(this.#parts, encoded, this.#signal);
+    const { identity, name: { name } } = encoded;
     this.#parts.spool?.mark({ name, identity, sha256 });
   }
 }

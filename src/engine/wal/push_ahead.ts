@@ -1,13 +1,8 @@
-import type { Bytes } from "../../domain/bytes.ts";
 import type { Clock } from "../../domain/clock.ts";
 import type { WalName } from "../../domain/wal.ts";
-import { identityOf, readWalFile, type WalFile } from "./wal_file.ts";
-import {
-  type EncodedWalFile,
-  encodeWalFile,
-  pushEncodedWal,
-  type WalPushParts,
-} from "./wal_push.ts";
+import { type EncodedWalFile, encodeWalFile } from "./encode_wal_file.ts";
+import { identityOf } from "./wal_file.ts";
+import { pushWal, type WalPushParts } from "./wal_push.ts";
 import type { WalSpool } from "./wal_spool.ts";
 
 /** How far one call goes beyond the file that it was asked for. */
@@ -39,13 +34,10 @@ export async function pushAhead(parts: AheadParts, options: AheadOptions): Promi
   const { walFolder, names, until, clock, signal } = options;
   const uploads = new Set<Promise<boolean>>();
   const results: Promise<boolean>[] = [];
-  let buffer: Bytes | undefined;
   for (const name of names) {
     if (clock.monotonic() >= until || signal.aborted) break;
-    const file = readNext(parts, { path: `${walFolder}/${name.name}`, name, buffer });
-    if (!file) continue;
-    buffer = file.bytes;
-    const encoded = await encodeWalFile(file, parts.codec);
+    const encoded = await encodeNext(parts, `${walFolder}/${name.name}`, name.name);
+    if (!encoded) continue;
     const upload = storeAndMark(parts, encoded, signal).catch(() => false);
     void upload.then(() => uploads.delete(upload));
     uploads.add(upload);
@@ -58,19 +50,14 @@ export async function pushAhead(parts: AheadParts, options: AheadOptions): Promi
 }
 
 /** Undefined when it has a mark already, or is not fit: its own call then tells what is wrong. */
-function readNext(
-  { spool, place }: AheadParts,
-  { path, name, buffer }: {
-    readonly path: string;
-    readonly name: WalName;
-    readonly buffer: Bytes | undefined;
-  },
-): WalFile | undefined {
+async function encodeNext(
+  { spool, place, codec }: AheadParts,
+  path: string,
+  name: string,
+): Promise<EncodedWalFile | undefined> {
   try {
-    if (spool.markOf(name.name, identityOf(path))) return undefined;
-    const file = readWalFile(path, buffer);
-    const system = file.systemIdentifier ?? place.systemIdentifier;
-    return system === place.systemIdentifier ? file : undefined;
+    if (spool.markOf(name, identityOf(path))) return undefined;
+    return await encodeWalFile(path, { codec, systemIdentifier: place.systemIdentifier });
   } catch {
     return undefined;
   }
@@ -81,7 +68,7 @@ async function storeAndMark(
   encoded: EncodedWalFile,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const { sha256 } = await pushEncodedWal(parts, encoded, signal);
-  const { identity, name: { name } } = encoded.file;
+  const { sha256 } = await pushWal(parts, encoded, signal);
+  const { identity, name: { name } } = encoded;
   return parts.spool.mark({ name, identity, sha256 });
 }

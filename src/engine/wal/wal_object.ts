@@ -5,22 +5,12 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { setImmediate } from "node:timers/promises";
-import {
-  BLOCK_BYTES,
-  BlockReader,
-  type CodecSpec,
-  decodeBlock,
-  encodeBlock,
-} from "../../codec/codec.ts";
+import { BlockReader, decodeBlock } from "../../codec/codec.ts";
 import type { Bytes } from "../../domain/bytes.ts";
 import { IntegrityError } from "../../domain/errors.ts";
 import type { WalName } from "../../domain/wal.ts";
 import { isCompressedWal } from "../../domain/wal_key.ts";
 import type { ObjectInfo } from "../../storage/storage.ts";
-
-/** Between so many blocks the connection gets a turn: its handshake runs meanwhile. */
-const BLOCKS_A_TURN = 2;
 
 /** What is known of a file's plain bytes. */
 export interface WalDigest {
@@ -32,30 +22,6 @@ export interface WalDigest {
 /** A WAL file as it will be stored. */
 export interface EncodedWal extends WalDigest {
   readonly stored: Bytes;
-}
-
-/** Compresses and hashes a file; the hash runs on another thread beside the compression. */
-export async function encodeWal(
-  name: WalName,
-  { bytes, codec }: { readonly bytes: Bytes; readonly codec: CodecSpec },
-): Promise<EncodedWal> {
-  const hash = crypto.subtle.digest("SHA-256", bytes);
-  hash.catch(() => {}); // awaited below; the compression may fail first
-  const stored = isCompressedWal(name) ? await encodeBlocks(bytes, codec) : bytes.slice();
-  const sha256 = new Uint8Array(await hash).toHex();
-  return { stored, rawBytes: bytes.length, sha256 };
-}
-
-async function encodeBlocks(bytes: Bytes, codec: CodecSpec): Promise<Bytes> {
-  const blocks: Bytes[] = [];
-  let length = 0;
-  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
-    const block = await encodeBlock(codec, bytes.subarray(at, at + BLOCK_BYTES));
-    blocks.push(block);
-    length += block.length;
-    if (blocks.length % BLOCKS_A_TURN === 0) await setImmediate();
-  }
-  return joined(blocks, length);
 }
 
 /**
@@ -84,12 +50,8 @@ export function decodeWal(
 function decodeBlocks({ name }: WalName, stored: Bytes): Bytes {
   const reader = new BlockReader("zstd");
   const blocks: Bytes[] = [];
-  let length = 0;
   try {
-    for (const block of reader.push(stored)) {
-      blocks.push(decodeBlock("zstd", block.bytes));
-      length += block.rawBytes;
-    }
+    for (const block of reader.push(stored)) blocks.push(decodeBlock("zstd", block.bytes));
     reader.end();
   } catch (error) {
     if (!(error instanceof IntegrityError)) throw error;
@@ -97,7 +59,7 @@ function decodeBlocks({ name }: WalName, stored: Bytes): Bytes {
       cause: error,
     });
   }
-  return joined(blocks, length);
+  return joined(blocks);
 }
 
 /** The metadata to store. */
@@ -117,8 +79,10 @@ export function sha256Of(bytes: Bytes): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-function joined(parts: readonly Bytes[], length: number): Bytes {
-  const whole = new Uint8Array(length);
+/** The parts in one buffer. */
+export function joined(parts: readonly Bytes[]): Bytes {
+  if (parts.length === 1) return parts[0]!;
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
   let at = 0;
   for (const part of parts) {
     whole.set(part, at);

@@ -1,14 +1,15 @@
 import type { CodecSpec } from "../../codec/codec.ts";
 import type { Bytes } from "../../domain/bytes.ts";
 import { ArchiveConflictError, IntegrityError, ObjectExistsError } from "../../domain/errors.ts";
+import type { WalName } from "../../domain/wal.ts";
 import { walKey, type WalPlace } from "../../domain/wal_key.ts";
 import type { ObjectInfo, ObjectStore } from "../../storage/storage.ts";
-import type { WalFile } from "./wal_file.ts";
+import type { EncodedWalFile } from "./encode_wal_file.ts";
 import {
   decodeWal,
   digestOf,
   type EncodedWal,
-  encodeWal,
+  joined,
   sha256Of,
   walMetadata,
 } from "./wal_object.ts";
@@ -40,20 +41,6 @@ export interface WalPushReport {
   readonly sha256: string;
 }
 
-/** A file that is compressed and waits to be stored. */
-export interface EncodedWalFile {
-  readonly file: Omit<WalFile, "bytes">;
-  readonly encoded: EncodedWal;
-}
-
-/** Compresses a file. Its bytes may be used for something else when this returns. */
-export async function encodeWalFile(
-  { bytes, ...file }: WalFile,
-  codec: CodecSpec,
-): Promise<EncodedWalFile> {
-  return { file, encoded: await encodeWal(file.name, { bytes, codec }) };
-}
-
 /**
  * Stores a file in the archive and has the store confirm it. Nothing is ever overwritten.
  *
@@ -61,17 +48,17 @@ export async function encodeWalFile(
  * @throws {StorageError} when the store cannot be reached or refuses: nothing is acknowledged.
  * @throws {IntegrityError} when the store acknowledged what it then does not have.
  */
-export async function pushEncodedWal(
+export async function pushWal(
   parts: WalPushParts,
-  { file, encoded }: EncodedWalFile,
+  { name, encoded }: EncodedWalFile,
   signal?: AbortSignal,
 ): Promise<WalPushReport> {
-  const key = walKey(parts.place, file.name);
+  const key = walKey(parts.place, name);
   const report = {
-    ...{ name: file.name.name, key, rawBytes: encoded.rawBytes, sha256: encoded.sha256 },
+    ...{ name: name.name, key, rawBytes: encoded.rawBytes, sha256: encoded.sha256 },
     storedBytes: encoded.stored.length,
   };
-  const push: Push = { ...parts, key, file, encoded, signal };
+  const push: Push = { ...parts, key, name, encoded, signal };
   for (let attempt = 1;; attempt++) {
     const stored = await putIfAbsent(push);
     const held = await parts.store.head(key, signal ? { signal } : {});
@@ -83,18 +70,9 @@ export async function pushEncodedWal(
   }
 }
 
-/** Encodes and stores one file. */
-export async function pushWal(
-  parts: WalPushParts,
-  file: WalFile,
-  signal?: AbortSignal,
-): Promise<WalPushReport> {
-  return await pushEncodedWal(parts, await encodeWalFile(file, parts.codec), signal);
-}
-
 interface Push extends WalPushParts {
   readonly key: string;
-  readonly file: EncodedWalFile["file"];
+  readonly name: WalName;
   readonly encoded: EncodedWal;
   readonly signal: AbortSignal | undefined;
 }
@@ -117,9 +95,9 @@ async function putIfAbsent(
 
 /** Plain hashes decide: level and version of the compression may differ for the same WAL. */
 async function compare(push: Push, held: ObjectInfo, stored: boolean): Promise<void> {
-  const { file, encoded } = push;
+  const { name, encoded } = push;
   const { sha256 } = digestOf(held) ?? await digestByReading(push);
-  if (sha256 !== encoded.sha256) throw new ArchiveConflictError(file.name.name);
+  if (sha256 !== encoded.sha256) throw new ArchiveConflictError(name.name);
   if (!stored || held.size === encoded.stored.length) return;
   throw new IntegrityError(
     `the store keeps ${held.size} of the ${encoded.stored.length} bytes of ${push.key}`,
@@ -128,9 +106,9 @@ async function compare(push: Push, held: ObjectInfo, stored: boolean): Promise<v
 }
 
 /** For objects whose metadata was lost on the way, such as by a copy to another bucket. */
-async function digestByReading({ store, key, file, signal }: Push): Promise<{ sha256: string }> {
+async function digestByReading({ store, key, name, signal }: Push): Promise<{ sha256: string }> {
   const stored = await readStored(await store.get(key, signal ? { signal } : {}), key);
-  return { sha256: sha256Of(decodeWal(file.name, { stored, expected: undefined })) };
+  return { sha256: sha256Of(decodeWal(name, { stored, expected: undefined })) };
 }
 
 /** Reads a stored WAL object. @throws {IntegrityError} when it is longer than any can be. */
@@ -142,14 +120,7 @@ export async function readStored(stream: ReadableStream<Bytes>, key: string): Pr
     if (length > MAX_STORED_BYTES) throw new IntegrityError(`${key} is too long for a WAL file`);
     parts.push(part);
   }
-  if (parts.length === 1) return parts[0]!;
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return joined(parts);
 }
 
 function vanished({ key }: Push, stored: boolean): IntegrityError {

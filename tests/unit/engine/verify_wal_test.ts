@@ -5,8 +5,9 @@ import { StorageError } from "../../../src/domain/errors.ts";
 import { parseWalName, segmentName } from "../../../src/domain/wal.ts";
 import { walKey } from "../../../src/domain/wal_key.ts";
 import { verifyWal } from "../../../src/engine/verify_wal.ts";
-import { encodeWal, walMetadata } from "../../../src/engine/wal/wal_object.ts";
+import { walMetadata } from "../../../src/engine/wal/wal_object.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
+import { encodedWal } from "../../support/wal_rig.ts";
 import { makeSegment, TEST_SYSTEM } from "../../support/wal_segments.ts";
 
 const PLACE = { cluster: "main", systemIdentifier: TEST_SYSTEM };
@@ -19,7 +20,7 @@ async function push(
   { asIf = fileName, metadata = true }: { asIf?: string; metadata?: boolean } = {},
 ): Promise<string> {
   const name = parseWalName(fileName)!;
-  const encoded = await encodeWal(name, { bytes, codec: { algorithm: "zstd", level: 1 } });
+  const encoded = await encodedWal(name, bytes);
   const key = walKey(PLACE, parseWalName(asIf)!);
   await store.put(key, encoded.stored, metadata ? { metadata: walMetadata(encoded) } : {});
   return key;

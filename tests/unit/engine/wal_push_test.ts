@@ -8,7 +8,8 @@ import {
   UsageError,
 } from "../../../src/domain/errors.ts";
 import { bindSystem } from "../../../src/engine/wal/system_binding.ts";
-import { readWalFile, walNameOf } from "../../../src/engine/wal/wal_file.ts";
+import { walNameOf } from "../../../src/engine/wal/wal_file.ts";
+import { encodeWalFile } from "../../../src/engine/wal/encode_wal_file.ts";
 import { pushWal } from "../../../src/engine/wal/wal_push.ts";
 import { DirectoryStore } from "../../../src/storage/directory.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
@@ -55,8 +56,7 @@ Deno.test("pushWal() knows its own content again at another level and without me
   const parts = pushParts();
   const { name, bytes } = makeSegment();
   const { key } = await pushWal(parts, await rig.file(name, bytes));
-  const stronger = { ...parts, codec: { algorithm: "zstd", level: 9 } as const };
-  const again = await pushWal(stronger, await rig.file(name, bytes));
+  const again = await pushWal(parts, await rig.file(name, bytes, 9));
   assert.equal(again.outcome, "already_archived");
   await parts.store.put(key, await bytesOf(await parts.store.get(key)));
   const copied = await pushWal(parts, await rig.file(name, bytes));
@@ -145,18 +145,20 @@ const REFUSED = [
   },
 ];
 for (const { what, name, bytes } of REFUSED) {
-  Deno.test(`readWalFile() refuses ${what}`, async () => {
+  Deno.test(`encodeWalFile() refuses ${what}`, async () => {
     await using rig = await WalRig.make();
     await assert.rejects(rig.file(name, bytes), IntegrityError);
   });
 }
 
-Deno.test("readWalFile() says when there is no such file, or a folder", async () => {
+Deno.test("encodeWalFile() says when there is no such file, or a folder", async () => {
   await using rig = await WalRig.make();
   const { name } = makeSegment();
-  assert.throws(() => readWalFile(`${rig.folder}/pg_wal/${name}`), RunFailedError);
+  const encode = () =>
+    encodeWalFile(`${rig.folder}/pg_wal/${name}`, { codec: { algorithm: "zstd", level: 1 } });
+  await assert.rejects(encode(), RunFailedError);
   await Deno.mkdir(`${rig.folder}/pg_wal/${name}`);
-  assert.throws(() => readWalFile(`${rig.folder}/pg_wal/${name}`), IntegrityError);
+  await assert.rejects(encode(), IntegrityError);
 });
 
 Deno.test("walNameOf() refuses what PostgreSQL does not archive", () => {
