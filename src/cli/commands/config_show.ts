@@ -1,3 +1,5 @@
+// Not imported dynamically: a bundle gives a CommonJS package no named exports then.
+import { Document, isMap, isScalar } from "yaml";
 import {
   type Config,
   type KeyPath,
@@ -13,7 +15,6 @@ import { loadSettings } from "../session.ts";
 export const configShow: Command<CommandOf<"config show">> = async (_line, context) => {
   const loaded = await loadSettings(context);
   const settings = redact(complete(loaded));
-  const { Document, isMap, isScalar } = await import("yaml");
   printResult(context, {
     json: () => ({ schema: "backupctl.config/1", files: loaded.files, config: settings }),
     text: () => {
