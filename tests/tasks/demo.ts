@@ -1,10 +1,12 @@
 /**
- * `deno task demo`: backupctl's main job before your eyes, on a throwaway cluster. Fills a
+ * `deno task demo [--megabytes N]`: backupctl's main job before your eyes, on a throwaway cluster. Fills a
  * database, backs it up (physical and logical) into a folder, writes more rows, restores both and
- * compares every table. Ends with 1 when anything differs.
+ * compares every table. Ends with 1 when anything differs. With S3_BUCKET in the environment the
+ * repository is in that bucket, as it would be for backupctl itself.
  *
  * @module
  */
+import { parseArgs } from "node:util";
 import { formatBytes, formatSeconds } from "../../src/domain/bytes.ts";
 import { type Cluster, makeServerFolder, startCluster } from "../support/postgres_cluster.ts";
 import {
@@ -17,7 +19,11 @@ import {
 import { ensurePostgres } from "./ensure_postgres.ts";
 import { runBackupctl, type RunResult } from "./run_backupctl.ts";
 
-const MEGABYTES = 320;
+const { values: flags } = parseArgs({
+  args: Deno.args,
+  options: { megabytes: { type: "string", default: "320" } },
+});
+const MEGABYTES = Number(flags.megabytes);
 const color = Deno.stdout.isTerminal() && !Deno.env.get("NO_COLOR");
 const bold = (text: string) => color ? `\x1b[1m${text}\x1b[0m` : text;
 const green = (text: string) => color ? `\x1b[32m${text}\x1b[0m` : text;
@@ -64,8 +70,10 @@ function environment(source: Cluster, folder: string): Record<string, string> {
     PG_USER: source.user,
     PG_DATABASE: SHOP,
     BACKUPCTL_CLUSTER: "demo",
-    BACKUPCTL_REPOSITORY_TYPE: "directory",
-    BACKUPCTL_REPOSITORY_PATH: `${folder}/repository`,
+    ...(!Deno.env.get("S3_BUCKET") && {
+      BACKUPCTL_REPOSITORY_TYPE: "directory",
+      BACKUPCTL_REPOSITORY_PATH: `${folder}/repository`,
+    }),
     BACKUPCTL_POSTGRES_BIN: source.binDir,
   };
 }
@@ -108,7 +116,8 @@ async function demo(folder: string): Promise<boolean> {
   const env = environment(source, folder);
   await Deno.mkdir(`${folder}/repository`, { mode: 0o700 });
 
-  heading(2, "Back it up into a folder: the whole cluster, and the database as a dump");
+  const place = Deno.env.get("S3_BUCKET") ? "S3" : "a folder";
+  heading(2, `Back it up into ${place}: the whole cluster, and the databases as dumps`);
   const physical = await backupctl(
     ["backup", "full", "--method", "physical", "--fast-checkpoint", "--label", "demo"],
     folder,
