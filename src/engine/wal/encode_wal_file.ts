@@ -14,7 +14,7 @@ import { type EncodedWal, joined } from "./wal_object.ts";
 /** PostgreSQL writes a few hundred bytes. */
 const MAX_TEXT_BYTES = MiB;
 /** Between so many blocks the connection gets a turn: its handshake runs meanwhile. */
-const BLOCKS_A_TURN = 2;
+const BLOCKS_A_TURN = 1;
 
 /** A file of pg_wal, checked, compressed and hashed. */
 export interface EncodedWalFile {
