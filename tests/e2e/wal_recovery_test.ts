@@ -17,8 +17,8 @@ const BATCHES = 9;
 const FAULTS: readonly (readonly [share: number, action: FaultAction])[] = [
   [0.25, { kind: "error", status: 503, code: "SlowDown" }],
   [0.15, { kind: "refused" }],
-  [0.1, { kind: "truncate", bytes: 300 }],
-  [0.1, { kind: "flip byte", at: 200 }],
+  [0.1, { kind: "truncate", bytes: 20 }],
+  [0.1, { kind: "flip byte", at: 40 }],
   [0.1, { kind: "hang" }],
   [0.05, { kind: "error", status: 403, code: "AccessDenied" }],
 ];
