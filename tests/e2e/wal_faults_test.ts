@@ -28,7 +28,7 @@ const FAULTS: readonly (readonly [share: number, action: FaultAction])[] = [
   [0.05, { kind: "error in 200", code: "InternalError" }],
   [0.05, { kind: "no etag" }],
   [0.05, { kind: "twice" }],
-  [0.03, { kind: "drip", bytesPerSecond: 2_000 }],
+  [0.03, { kind: "drip", bytesPerSecond: 300_000 }],
 ];
 
 function kill(child: Deno.ChildProcess): void {

@@ -48,7 +48,7 @@ export async function fetchAhead(
     const waiting = parts.folder.names().length;
     if (waiting !== moved.waiting) moved = { at: clock.monotonic(), waiting };
     if (waiting + transfers.size >= room || transfers.size >= TRANSFERS) {
-      await Promise.race([...transfers, new Promise((next) => setTimeout(next, LOOK_MS))]);
+      await change(transfers);
       continue;
     }
     const transfer = fetchOne(parts, name, signal).then((found) => {
@@ -77,6 +77,14 @@ async function fetchOne(
   } catch {
     return false;
   }
+}
+
+/** A transfer that ends, or a little time in which PostgreSQL may have taken one. */
+async function change(transfers: ReadonlySet<Promise<void>>): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, LOOK_MS);
+  await Promise.race([...transfers, promise]);
+  clearTimeout(timer);
 }
 
 function following(name: WalSegmentName, segmentBytes: number): WalSegmentName {
