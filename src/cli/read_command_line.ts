@@ -6,6 +6,7 @@ import { nearest } from "../domain/nearest.ts";
 import { type CommandLine, grammar } from "./grammar/grammar.ts";
 import { notInThisVersion } from "./not_in_this_version.ts";
 import { VERSION } from "./version.ts";
+import { WITH_VALUE } from "./wal/wal_words.ts";
 
 /** What to do: run a command, or print what was asked about the command line itself. */
 export type Reading =
@@ -18,17 +19,6 @@ export interface ReadingOptions {
   /** Columns of help pages; 80 when nobody knows. */
   readonly width?: number;
 }
-
-/** Global flags that take a value of their own: it is no word of the command. */
-const WITH_VALUE = new Set([
-  "--config",
-  "--cluster",
-  "--stanza",
-  "--output",
-  "--log-format",
-  "--progress",
-  "--timeout",
-]);
 
 /** Commands and groups that have a help page. */
 const COMMANDS = [

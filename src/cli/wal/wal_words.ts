@@ -12,8 +12,8 @@ const NAMES: Readonly<Record<string, WalCommand>> = {
   "backup incremental": "backlog",
 };
 
-/** Flags before the command that take the next word as their value. */
-const WITH_VALUE = new Set([
+/** Global flags that take the next word as their value: it is no word of the command. */
+export const WITH_VALUE: ReadonlySet<string> = new Set([
   "--config",
   "--cluster",
   "--stanza",
