@@ -9,6 +9,7 @@ import type { ObjectInfo } from "../storage/storage.ts";
 import type { BackupManifest } from "./manifest.ts";
 
 export type { BackupManifest, ManifestObject, ObjectRole } from "./manifest.ts";
+export type { RunOutcome, RunRecord } from "./run_record.ts";
 
 /** A backup that has begun: its name and the folder that its objects go into. */
 export interface BackupSlot {
@@ -24,6 +25,30 @@ export interface UnreadableBackup {
   readonly key: string;
   /** Why it cannot be used, for people. */
   readonly reason: string;
+}
+
+/** A folder of a backup without backup.json: of a run that is still going, or was killed. */
+export interface UnfinishedBackup {
+  readonly systemIdentifier: string;
+  readonly id: string;
+  /** What lies in it. */
+  readonly objects: number;
+  readonly storedBytes: number;
+  /** When the last of it was stored, as the store tells. */
+  readonly lastStoredAt: Date | undefined;
+}
+
+/** What {@link Repository.backups} tells of besides the backups. */
+export interface BackupsOptions {
+  /** Hears of manifests that cannot be used; they are left out. */
+  readonly onUnreadable?: (backup: UnreadableBackup) => void;
+  /** Hears of folders without a manifest; costs a listing of what lies in them. */
+  readonly onUnfinished?: (backup: UnfinishedBackup) => void;
+  /** See {@link ListOptions.onForeign}. */
+  readonly onForeign?: (path: string) => void;
+  /** False: `objects` are left out, so that memory does not grow with them. @default {true} */
+  readonly withObjects?: boolean;
+  readonly signal?: AbortSignal;
 }
 
 /** The backups of one cluster in one store. */
@@ -46,12 +71,7 @@ export interface Repository {
    *
    * @throws {RepositoryError} when there is no repository.
    */
-  backups(
-    options?: {
-      readonly onUnreadable?: (backup: UnreadableBackup) => void;
-      readonly signal?: AbortSignal;
-    },
-  ): Promise<readonly BackupManifest[]>;
+  backups(options?: BackupsOptions): Promise<readonly BackupManifest[]>;
 
   /** One committed backup. @throws {NothingMatchesError} with the nearest names. */
   backup(id: string, signal?: AbortSignal): Promise<BackupManifest>;

@@ -1,4 +1,4 @@
-import type { ObjectInfo, ObjectStore, ReadOptions } from "../storage/storage.ts";
+import type { ListOptions, ObjectInfo, ObjectStore } from "../storage/storage.ts";
 
 /** Fewer keys of one folder are read faster than a new listing begins: a page of S3 has 1,000. */
 const WORTH_A_LEAP = 1000;
@@ -15,12 +15,12 @@ export interface Step {
  * Lists `prefix` and leaps over folders that nobody asks for, so that a million WAL segments cost
  * one request and not a thousand.
  *
- * @param next what to do after each key; undefined to go on.
+ * @param next what to do after each object; undefined to go on.
  */
 export async function* listLeaping(
   store: ObjectStore,
   prefix: string,
-  { next, ...options }: ReadOptions & { readonly next: (key: string) => Step | undefined },
+  { next, ...options }: ListOptions & { readonly next: (info: ObjectInfo) => Step | undefined },
 ): AsyncGenerator<ObjectInfo> {
   let startAfter: string | undefined;
   for (;;) {
@@ -37,9 +37,8 @@ export async function* listLeaping(
 async function* listUntilLeap(
   store: ObjectStore,
   prefix: string,
-  { next, ...options }: ReadOptions & {
-    readonly startAfter?: string;
-    readonly next: (key: string) => Step | undefined;
+  { next, ...options }: ListOptions & {
+    readonly next: (info: ObjectInfo) => Step | undefined;
   },
 ): AsyncGenerator<ObjectInfo, string | undefined> {
   let skipped = 0;
@@ -52,7 +51,7 @@ async function* listUntilLeap(
     }
     skipped = 0;
     yield info;
-    const step = next(info.key);
+    const step = next(info);
     if (step?.far) return step.leapTo;
     wanted = step?.leapTo ?? "";
   }

@@ -15,7 +15,13 @@ import { checkLabel } from "../domain/label.ts";
 import { mapLimited } from "../domain/map_limited.ts";
 import { nearest } from "../domain/nearest.ts";
 import type { ObjectInfo, ObjectStore, ReadOptions } from "../storage/storage.ts";
-import type { BackupManifest, BackupSlot, Repository, UnreadableBackup } from "./catalog.ts";
+import type {
+  BackupManifest,
+  BackupSlot,
+  BackupsOptions,
+  Repository,
+  UnreadableBackup,
+} from "./catalog.ts";
 import { claimFolder, freeFolder } from "./claim_folder.ts";
 import { backupFolder, manifestKey } from "./layout.ts";
 import { listManifests, type ManifestKey } from "./list_manifests.ts";
@@ -74,14 +80,13 @@ class StoreRepository implements Repository {
     );
   }
 
-  async backups(
-    { onUnreadable = () => {}, signal }: {
-      readonly onUnreadable?: (backup: UnreadableBackup) => void;
-      readonly signal?: AbortSignal;
-    } = {},
-  ): Promise<readonly BackupManifest[]> {
-    const keys = await this.#manifestKeys(signal, onUnreadable);
-    const read = await mapLimited(keys, CONCURRENCY, (key) => this.#tryRead(key, signal));
+  async backups(options: BackupsOptions = {}): Promise<readonly BackupManifest[]> {
+    const { onUnreadable = () => {}, withObjects = true, signal } = options;
+    const keys = await this.#manifestKeys(signal, options);
+    const read = await mapLimited(keys, CONCURRENCY, async (key) => {
+      const found = await this.#tryRead(key, signal);
+      return found && "objects" in found && !withObjects ? { ...found, objects: [] } : found;
+    });
     const manifests: BackupManifest[] = [];
     for (const result of read) {
       if (result === undefined) continue;
@@ -173,13 +178,18 @@ class StoreRepository implements Repository {
    */
   async #manifestKeys(
     signal?: AbortSignal,
-    onUnreadable: (backup: UnreadableBackup) => void = () => {},
+    { onUnreadable, onUnfinished, onForeign }: BackupsOptions = {},
   ): Promise<ManifestKey[]> {
     const head = await readHeader(this.#store, this.cluster, reading(signal));
     const onMisplaced = (key: string) =>
-      onUnreadable({ key, reason: "its folder's name is no system's or no backup's name" });
+      onUnreadable?.({ key, reason: "its folder's name is no system's or no backup's name" });
     const keys = await Array.fromAsync(
-      listManifests(this.#store, this.cluster, { onMisplaced, ...reading(signal) }),
+      listManifests(this.#store, this.cluster, {
+        onMisplaced,
+        ...(onUnfinished && { onUnfinished }),
+        ...(onForeign && { onForeign }),
+        ...reading(signal),
+      }),
     );
     if (head || keys.length > 0) return keys;
     throw new RepositoryError(

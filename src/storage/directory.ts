@@ -10,7 +10,7 @@ import { DirectoryTree } from "./directory_tree.ts";
 import { reapUnfinished, UnfinishedFiles } from "./directory_unfinished.ts";
 import { checkKey, checkMetadata, RESERVED_SEGMENT } from "./object_key.ts";
 import { PendingFile } from "./pending_file.ts";
-import type { ObjectInfo, ObjectStore, PutOptions, ReadOptions } from "./storage.ts";
+import type { ListOptions, ObjectInfo, ObjectStore, PutOptions, ReadOptions } from "./storage.ts";
 
 const READ_BYTES = MiB;
 
@@ -107,11 +107,11 @@ export class DirectoryStore implements ObjectStore {
 
   async *list(
     prefix: string,
-    { startAfter, signal }: ReadOptions & { readonly startAfter?: string } = {},
+    { startAfter, signal, onForeign }: ListOptions = {},
   ): AsyncGenerator<ObjectInfo> {
     signal?.throwIfAborted();
     const { tree } = await this.#open();
-    yield* listDirectory(tree, { prefix, startAfter, signal, describe });
+    yield* listDirectory(tree, { prefix, startAfter, signal, onForeign, describe });
   }
 
   async delete(keys: readonly string[], { signal }: ReadOptions = {}): Promise<void> {

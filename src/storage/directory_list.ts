@@ -1,5 +1,5 @@
 import { attempt, isAbsence } from "./directory_errors.ts";
-import { type DirectoryTree, parentOf, symlinkError } from "./directory_tree.ts";
+import { type DirectoryTree, isSymlinkError, parentOf, symlinkError } from "./directory_tree.ts";
 import { compareKeys, isKey } from "./object_key.ts";
 import type { ObjectInfo } from "./storage.ts";
 
@@ -12,6 +12,8 @@ interface ListOptions {
   readonly prefix: string;
   readonly startAfter: string | undefined;
   readonly signal: AbortSignal | undefined;
+  /** Hears of symbolic links, which are left out; without it they are an error. */
+  readonly onForeign: ((path: string) => void) | undefined;
   readonly describe: (key: string, info: Deno.FileInfo) => ObjectInfo;
 }
 
@@ -25,8 +27,23 @@ export async function* listDirectory(
 ): AsyncGenerator<ObjectInfo> {
   const folder = parentOf(options.prefix);
   if (folder !== "" && !isKey(folder)) return; // no object can have such a prefix
-  if (!await tree.hasFolder(folder)) return;
+  if (!await isListable(tree, folder, options)) return;
   yield* listFolder(tree, folder === "" ? "" : `${folder}/`, options);
+}
+
+/** Whether the folder is there and reached without any link, unless links are to be left out. */
+async function isListable(
+  tree: DirectoryTree,
+  folder: string,
+  { onForeign }: ListOptions,
+): Promise<boolean> {
+  try {
+    return await tree.hasFolder(folder);
+  } catch (error) {
+    if (!onForeign || !isSymlinkError(error)) throw error;
+    onForeign(tree.path(folder));
+    return false;
+  }
 }
 
 async function* listFolder(
@@ -34,7 +51,7 @@ async function* listFolder(
   folder: string,
   options: ListOptions,
 ): AsyncGenerator<ObjectInfo> {
-  const keys = (await readFolder(tree, folder)).filter((key) => isWanted(key, options));
+  const keys = (await readFolder(tree, folder, options)).filter((key) => isWanted(key, options));
   keys.sort(compareKeys);
   for (let at = 0; at < keys.length;) {
     options.signal?.throwIfAborted();
@@ -51,7 +68,11 @@ async function* listFolder(
 }
 
 /** The keys in one folder, those of folders with a slash behind, as they sort. */
-async function readFolder(tree: DirectoryTree, folder: string): Promise<string[]> {
+async function readFolder(
+  tree: DirectoryTree,
+  folder: string,
+  { onForeign }: ListOptions,
+): Promise<string[]> {
   const path = tree.path(folder);
   return await attempt(`list ${path}`, async () => {
     const keys: string[] = [];
@@ -59,7 +80,10 @@ async function readFolder(tree: DirectoryTree, folder: string): Promise<string[]
       for await (const entry of Deno.readDir(path)) {
         const key = folder + entry.name;
         if (FOREIGN.test(entry.name) || !isKey(key)) continue;
-        if (entry.isSymlink) throw symlinkError(tree.path(key));
+        if (entry.isSymlink) {
+          if (!onForeign) throw symlinkError(tree.path(key));
+          onForeign(tree.path(key));
+        }
         if (entry.isDirectory) keys.push(`${key}/`);
         if (entry.isFile) keys.push(key);
       }

@@ -119,11 +119,18 @@ export function parentOf(key: string): string {
 
 /** What is said of a symbolic link inside a repository. */
 export function symlinkError(path: string): StorageError {
-  return new StorageError(
+  return new SymlinkError(
     `${path} is, or is reached by, a symbolic link inside the repository`,
     "links are not followed; mount or move the files to where the link is",
   );
 }
+
+/** Whether that is what ended a call. */
+export function isSymlinkError(error: unknown): boolean {
+  return error instanceof SymlinkError;
+}
+
+class SymlinkError extends StorageError {}
 
 async function lstat(path: string): Promise<Deno.FileInfo | undefined> {
   return await Deno.lstat(path).catch(absent);

@@ -40,6 +40,17 @@ export interface ReadOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How {@link ObjectStore.list} lists. */
+export interface ListOptions extends ReadOptions {
+  /** Only keys behind this one. */
+  readonly startAfter?: string;
+  /**
+   * Hears of what lies among the objects and cannot be followed, such as a symbolic link of a folder,
+   * and is then left out. Without it such a thing ends the listing with a {@link StorageError}.
+   */
+  readonly onForeign?: (path: string) => void;
+}
+
 /** Where objects live. A failed call leaves no object and no upload behind. */
 export interface ObjectStore {
   /** For messages and plans: `s3://my-bucket/backupctl` or `/var/lib/backups`. Holds no secret. */
@@ -69,10 +80,7 @@ export interface ObjectStore {
   head(key: string, options?: ReadOptions): Promise<ObjectInfo | undefined>;
 
   /** Every object whose key starts with `prefix`, in the order of the keys' bytes. */
-  list(
-    prefix: string,
-    options?: ReadOptions & { readonly startAfter?: string },
-  ): AsyncIterable<ObjectInfo>;
+  list(prefix: string, options?: ListOptions): AsyncIterable<ObjectInfo>;
 
   /**
    * Removes objects; keys that are absent count as removed.
