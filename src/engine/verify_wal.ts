@@ -17,10 +17,14 @@ export interface VerifyWalOptions extends ReadOptions {
   /** The first and the last segment, by name; both are checked. */
   readonly from?: string;
   readonly to?: string;
+  /** Which of those to read. @default {all} */
+  readonly wanted?: (name: WalName) => boolean;
   /** Objects at a time; each holds a block of 1 MiB or two. @default {4} */
   readonly jobs?: number;
   /** Hears of each object when it was read, with its plain length. */
   readonly onChecked?: (name: string, rawBytes: number) => void;
+  /** Hears of each object that is what it must be, in the order of the archive. */
+  readonly onWhole?: (name: WalName) => void;
 }
 
 /** An object that is not what it must be. */
@@ -58,14 +62,15 @@ export async function verifyWal(
     const found = await mapLimited(batch, options.jobs ?? 4, async ({ name, info }) => {
       const result = await checked(store, { name, info }, options);
       options.onChecked?.(name.name, result.rawBytes);
-      return result;
+      return { ...result, name };
     });
-    for (const { storedBytes, rawBytes, hasDigest, reason, key } of found) {
+    for (const { name, storedBytes, rawBytes, hasDigest, reason, key } of found) {
       sums.objects += 1;
       sums.storedBytes += storedBytes;
       sums.rawBytes += rawBytes;
       if (!hasDigest) sums.withoutDigest += 1;
       if (reason !== undefined) damaged.push({ key, reason });
+      else options.onWhole?.(name);
     }
   }
   return { ...sums, damaged };
@@ -78,13 +83,13 @@ interface Listed {
 
 async function* listed(
   store: ObjectStore,
-  { place, timeline, from, to, signal }: VerifyWalOptions,
+  { place, timeline, from, to, wanted, signal }: VerifyWalOptions,
 ): AsyncGenerator<Listed> {
   for await (const info of store.list(walFolder(place), signal ? { signal } : {})) {
     const name = parseWalKey(place, info.key);
     if (!name || (timeline !== undefined && name.timeline !== timeline)) continue;
     if (name.kind !== "history" && !isBetween(name.name, from, to)) continue;
-    yield { name, info };
+    if (wanted?.(name) ?? true) yield { name, info };
   }
 }
 
