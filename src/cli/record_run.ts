@@ -9,7 +9,8 @@ import { VERSION } from "./version.ts";
 
 /** How a run went, as far as the command knows. */
 export interface RunReport {
-  readonly operation: "backup full" | "restore";
+  /** The command's words: `backup full`, `restore`, `verify` … */
+  readonly operation: string;
   readonly startedAt: Date;
   readonly seconds: number;
   /** The backup that was made or used. */

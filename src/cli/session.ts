@@ -1,5 +1,5 @@
 import { type FlagSetting, loadConfig, type LoadedConfig } from "../config/config.ts";
-import type { Log, LogFields } from "../log/log.ts";
+import type { Log, LogFields, LoggedTask } from "../log/log.ts";
 import { openLog } from "../log/log.ts";
 import type { Context } from "./context.ts";
 import { LiveProgress, NoProgress, PlainProgress, type ProgressView } from "./progress_view.ts";
@@ -30,7 +30,7 @@ export async function loadSettings({ options, env }: Context): Promise<LoadedCon
  * @param task the first word of the events' names.
  * @throws {ConfigError}
  */
-export async function openSession(context: Context, task: "backup" | "restore"): Promise<Session> {
+export async function openSession(context: Context, task: LoggedTask): Promise<Session> {
   const loaded = await loadSettings(context);
   const { log: settings } = loaded.config;
   const { options, terminal: { stderr, unicode } } = context;
@@ -45,7 +45,7 @@ export async function openSession(context: Context, task: "backup" | "restore"):
     color: stderr.color,
     now: () => context.clock.now(),
     // The error itself is printed below; once is enough for people.
-    ...(told && { toldElsewhere: ["backup.failed", "restore.failed", "process.interrupted"] }),
+    ...(told && { toldElsewhere: [`${task}.failed`, "process.interrupted"] }),
     write: (line) => progress ? progress.print(line) : stderr.write(line),
     ...(settings.file !== undefined && { file: settings.file }),
     fileLevel: options.verbose ? "DEBUG" : settings.level,

@@ -1,14 +1,16 @@
 import type { BackupManifest } from "../catalog/catalog.ts";
 import { BackupctlError, InterruptedError } from "../domain/errors.ts";
-import type { LogFields } from "../log/log.ts";
+import type { LogFields, LoggedTask } from "../log/log.ts";
 import type { Context } from "./context.ts";
 import { recordRun } from "./record_run.ts";
 import type { Session } from "./session.ts";
 
 /** A run that the log and the index shall hear of. */
 export interface TrackedRun<T> {
-  readonly task: "backup" | "restore";
-  readonly operation: "backup full" | "restore";
+  /** The first word of the events' names. */
+  readonly task: LoggedTask;
+  /** The command's words. */
+  readonly operation: string;
   /** For sentences: `backup of cluster main`. */
   readonly what: string;
   /** The backup that is used; known before only when restoring. */
@@ -16,8 +18,8 @@ export interface TrackedRun<T> {
   readonly work: () => Promise<T>;
   /** What came of it. */
   readonly result: (value: T) => {
-    readonly backup: BackupManifest;
-    readonly rawBytes: number;
+    readonly backup?: BackupManifest;
+    readonly rawBytes?: number;
     readonly storedBytes: number;
   };
 }
@@ -43,11 +45,11 @@ export async function trackRun<T>(
     const value = await run.work();
     const result = run.result(value);
     session.progress[Symbol.dispose]();
-    const made = run.backup ? "" : `: ${result.backup.id}`;
+    const made = run.backup || !result.backup ? "" : `: ${result.backup.id}`;
     log.info(`${run.task}.finished`, `${run.what} finished${made}`, {
       ...named,
-      backup_id: result.backup.id,
-      size_bytes: result.rawBytes,
+      ...(result.backup && { backup_id: result.backup.id }),
+      ...(result.rawBytes !== undefined && { size_bytes: result.rawBytes }),
       stored_bytes: result.storedBytes,
       duration_seconds: elapsed(),
     });

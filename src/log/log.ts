@@ -14,18 +14,12 @@ export const LOG_LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"] as const;
 /** How much an event matters. */
 export type LogLevel = typeof LOG_LEVELS[number];
 
+/** What runs for a while: the first word of its events. */
+export type LoggedTask = "backup" | "restore" | "verify" | "drill" | "prune";
+
 /** Stable names of what happens; messages may change, these do not. */
 export type LogEvent =
-  | "backup.started"
-  | "backup.progress"
-  | "backup.note"
-  | "backup.finished"
-  | "backup.failed"
-  | "restore.started"
-  | "restore.progress"
-  | "restore.note"
-  | "restore.finished"
-  | "restore.failed"
+  | `${LoggedTask}.${"started" | "progress" | "note" | "finished" | "failed"}`
   | "catalog.not_recorded"
   | "storage.request_retried"
   | "log.file_failed"
