@@ -104,8 +104,19 @@ export interface BaseBackupOptions {
   readonly includeWal: boolean;
   /** Kilobytes a second, 32 to 1,048,576; absent for no limit. */
   readonly maxRateKb?: number;
+  /** The backup_manifest of an earlier backup: send only what changed since, from 17 on. */
+  readonly parentManifest?: AsyncIterable<Bytes>;
   /** Gives it up. */
   readonly signal?: AbortSignal;
+}
+
+/**
+ * The server cannot tell what changed since the parent: summaries of the WAL are missing, the
+ * parent lies on another branch, it is no backup of this system. A full backup is possible.
+ */
+export class IncrementRefusedError extends PostgresError {
+  /** Stable, see {@link BackupctlError.code}. */
+  override readonly code = "INCREMENT_REFUSED";
 }
 
 /** What arrives during a base backup, in order. */
@@ -141,6 +152,7 @@ export interface BaseBackupSource {
    * Starts a backup: waits for the checkpoint.
    *
    * @throws {PostgresError} when the role may not replicate, no walsender is free, a pooler is in between.
+   * @throws {IncrementRefusedError} when only a full backup is possible.
    * @throws {VersionError} before PostgreSQL 13.
    */
   start(options: BaseBackupOptions): Promise<BaseBackup>;

@@ -2,6 +2,8 @@ import type { BaseBackupOptions } from "../postgres.ts";
 
 /** The first major version whose BASE_BACKUP takes options in parentheses and sends one copy. */
 export const ONE_COPY_SINCE = 15;
+/** The first major version that sends increments. */
+export const INCREMENTS_SINCE = 17;
 
 /**
  * The BASE_BACKUP command. PostgreSQL docs, "Streaming Replication Protocol", of 14 and of 15.
@@ -11,7 +13,7 @@ export const ONE_COPY_SINCE = 15;
  * verified, the server's default.
  */
 export function baseBackupStatement(major: number, options: BaseBackupOptions): string {
-  const { label, fastCheckpoint, includeWal, maxRateKb } = options;
+  const { label, fastCheckpoint, includeWal, maxRateKb, parentManifest } = options;
   if (major >= ONE_COPY_SINCE) {
     const list = [
       `LABEL ${literal(label)}`,
@@ -20,6 +22,7 @@ export function baseBackupStatement(major: number, options: BaseBackupOptions): 
       `WAL ${includeWal}`,
       "WAIT false",
       ...(maxRateKb === undefined ? [] : [`MAX_RATE ${maxRateKb}`]),
+      ...(parentManifest === undefined ? [] : ["INCREMENTAL true"]),
       "MANIFEST 'yes'",
     ];
     return `BASE_BACKUP (${list.join(", ")})`;

@@ -1,3 +1,4 @@
+import type { Bytes } from "../../domain/bytes.ts";
 import { PostgresError, VersionError } from "../../domain/errors.ts";
 import { type Lsn, parseLsn } from "../../domain/lsn.ts";
 import type {
@@ -8,10 +9,12 @@ import type {
   ConnectionOptions,
   Tablespace,
 } from "../postgres.ts";
+import { IncrementRefusedError } from "../postgres.ts";
 import { serverAddress, ServerRefusal } from "../server_errors.ts";
 import { type ArchiveStream, CopyForEach, OneCopy } from "./archive_stream.ts";
 import {
   baseBackupStatement,
+  INCREMENTS_SINCE,
   ONE_COPY_SINCE,
   reserveWalStatement,
 } from "./base_backup_statement.ts";
@@ -60,8 +63,9 @@ export class StreamSource implements BaseBackupSource {
     try {
       const major = majorOf(sender.versionText);
       if (options.includeWal) await reserveWal(sender, major);
+      if (options.parentManifest) await uploadManifest(sender, major, options.parentManifest);
       await sender.send(baseBackupStatement(major, options));
-      const [position] = await resultRows(sender);
+      const [position] = await firstRows(sender, options);
       const archives = await resultRows(sender);
       return new StreamBaseBackup(sender, {
         connection: this.#connection,
@@ -203,6 +207,41 @@ async function reserveWal(sender: WalSender, major: number): Promise<void> {
     await sender.query(reserveWalStatement(major, name));
   } catch (error) {
     if (!(error instanceof ServerRefusal)) throw error;
+  }
+}
+
+/** "Prerequisite not met": the server's word for everything that stands against an increment. */
+const NOT_IN_PREREQUISITE_STATE = "55000";
+
+/** Tells the server what the parent holds. @throws {IncrementRefusedError} */
+async function uploadManifest(
+  sender: WalSender,
+  major: number,
+  manifest: AsyncIterable<Bytes>,
+): Promise<void> {
+  if (major < INCREMENTS_SINCE) {
+    throw new IncrementRefusedError(`PostgreSQL ${major} sends no increments`);
+  }
+  try {
+    await sender.upload("UPLOAD_MANIFEST", manifest);
+  } catch (error) {
+    if (!(error instanceof ServerRefusal)) throw error;
+    throw new IncrementRefusedError(error.message, error.hint, { cause: error });
+  }
+}
+
+/** The first answer to BASE_BACKUP, which comes after the server has looked at its summaries. */
+async function firstRows(
+  sender: WalSender,
+  { parentManifest }: BaseBackupOptions,
+): Promise<readonly Row[]> {
+  try {
+    return await resultRows(sender);
+  } catch (error) {
+    const refused = parentManifest && error instanceof ServerRefusal &&
+      error.sqlstate === NOT_IN_PREREQUISITE_STATE;
+    if (!refused) throw error;
+    throw new IncrementRefusedError(error.message, error.hint, { cause: error });
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Bytes } from "../../domain/bytes.ts";
 import { PostgresError } from "../../domain/errors.ts";
 import type { ConnectionOptions } from "../postgres.ts";
 import { refusal, type ServerMessage, ServerRefusal, unreachable } from "../server_errors.ts";
@@ -7,6 +8,8 @@ import type { Channel } from "./channel.ts";
 import { MessageReader } from "./message_reader.ts";
 import { openChannel } from "./open_channel.ts";
 import {
+  copyDataMessage,
+  copyDoneMessage,
   dataRow,
   MESSAGE,
   queryMessage,
@@ -112,11 +115,7 @@ export class WalSender {
 
   /** Sends a statement; its answer is to be read by the caller. */
   async send(statement: string): Promise<void> {
-    try {
-      await this.#channel.write(queryMessage(statement));
-    } catch (error) {
-      throw this.#lost(error);
-    }
+    await this.#write(queryMessage(statement));
   }
 
   /**
@@ -136,6 +135,23 @@ export class WalSender {
       throw error;
     }
     return rows;
+  }
+
+  /**
+   * Runs a statement that takes a copy, and hands `data` over. What the server says against it
+   * meanwhile is heard at the end: it reads and drops the rest of a copy that failed.
+   *
+   * @throws {ServerRefusal}
+   */
+  async upload(statement: string, data: AsyncIterable<Bytes>): Promise<void> {
+    await this.send(statement);
+    const type = await this.next();
+    if (type !== MESSAGE.copyIn) {
+      throw new PostgresError(`the server answered ${statement} with a message of type ${type}`);
+    }
+    for await (const bytes of data) await this.#write(copyDataMessage(bytes));
+    await this.#write(copyDoneMessage());
+    while (await this.next() !== MESSAGE.ready);
   }
 
   /**
@@ -172,6 +188,14 @@ export class WalSender {
   abandon(): void {
     this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#channel.close();
+  }
+
+  async #write(message: Bytes): Promise<void> {
+    try {
+      await this.#channel.write(message);
+    } catch (error) {
+      throw this.#lost(error);
+    }
   }
 
   async #read(): Promise<void> {

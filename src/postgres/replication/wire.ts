@@ -26,6 +26,7 @@ export const MESSAGE = {
   dataRow: code("D"),
   commandComplete: code("C"),
   emptyQuery: code("I"),
+  copyIn: code("G"),
   copyOut: code("H"),
   copyData: code("d"),
   copyDone: code("c"),
@@ -67,6 +68,16 @@ export function saslInitialMessage(mechanism: string, response: string): Bytes {
 /** SASLResponse. */
 export function saslMessage(response: string): Bytes {
   return framed("p", encoder.encode(response));
+}
+
+/** CopyData. */
+export function copyDataMessage(data: Bytes): Bytes {
+  return framed("d", data);
+}
+
+/** CopyDone. */
+export function copyDoneMessage(): Bytes {
+  return framed("c", new Uint8Array(0));
 }
 
 /** Terminate. */
