@@ -5,6 +5,10 @@ export interface Column {
   readonly title: string;
   /** Figures stand better at the right. @default {"left"} */
   readonly align?: "left" | "right";
+  /** Where the terminal is narrow, columns go in the order of this number; those without it stay. */
+  readonly dropAt?: number;
+  /** The column may be cut to so many characters before any goes. */
+  readonly shortenTo?: number;
 }
 
 /** How a table is printed. */
@@ -13,32 +17,83 @@ export interface TableOptions {
   readonly color?: boolean;
   /** Text in front of each line. @default {""} */
   readonly indent?: string;
+  /** Columns of the terminal. Undefined: lines may be of any length. */
+  readonly width?: number | undefined;
+  /** Marks what was cut. @default {false} */
+  readonly unicode?: boolean;
 }
+
+/** A column that is shown. */
+interface Shown {
+  readonly index: number;
+  readonly column: Column;
+  readonly width: number;
+}
+
+const GAP = "  ";
 
 /**
  * Lines of a table with two spaces between the columns; columns that are empty in every row are
- * left out. Control characters are escaped, so that a name from elsewhere cannot move the cursor.
+ * left out, and where the terminal is too narrow some are cut or dropped, as they say. Control
+ * characters are escaped, so that a name from elsewhere cannot move the cursor.
  */
 export function formatTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],
-  { color = false, indent = "" }: TableOptions = {},
+  { color = false, indent = "", width = Infinity, unicode = false }: TableOptions = {},
 ): string {
   const cells = rows.map((row) => columns.map((_, index) => escapeControl(row[index] ?? "")));
-  const used = columns.map((_, index) => index).filter((index) =>
+  const used = columns.map((column, index) => ({ column, index })).filter(({ index }) =>
     cells.length === 0 || cells.some((row) => row[index] !== "")
   );
-  const widths = used.map((index) =>
-    Math.max(columns[index]!.title.length, ...cells.map((row) => row[index]!.length))
-  );
+  const whole = used.map(({ column, index }) => {
+    const widest = cells.reduce((most, row) => Math.max(most, row[index]!.length), 0);
+    return { column, index, width: Math.max(column.title.length, widest) };
+  });
+  const shown = fitted(whole, width - indent.length);
   const line = (texts: readonly string[]) =>
-    used.map((column, index) => {
-      const text = texts[column]!;
-      return columns[column]!.align === "right"
-        ? text.padStart(widths[index]!)
-        : text.padEnd(widths[index]!);
-    }).join("  ").trimEnd();
+    shown.map(({ column, index, width }) => {
+      const text = cut(texts[index]!, { width, unicode });
+      return column.align === "right" ? text.padStart(width) : text.padEnd(width);
+    }).join(GAP).trimEnd();
   const titles = line(columns.map(({ title }) => title));
   const head = color ? `\x1b[2m${titles}\x1b[0m` : titles;
   return [head, ...cells.map(line)].map((text) => `${indent}${text}\n`).join("");
+}
+
+/** The columns that fit: as few are dropped as possible, and then as little is cut as possible. */
+function fitted(columns: readonly Shown[], width: number): readonly Shown[] {
+  const order = columns.filter(({ column }) => column.dropAt !== undefined)
+    .toSorted((a, b) => a.column.dropAt! - b.column.dropAt!);
+  for (let dropped = 0;; dropped++) {
+    const gone = new Set(order.slice(0, dropped));
+    const left = shortened(columns.filter((column) => !gone.has(column)), width);
+    if (dropped === order.length || lengthOf(left) <= width) return left;
+  }
+}
+
+/** Takes from the widest that may be cut, one character after the other. */
+function shortened(columns: readonly Shown[], width: number): readonly Shown[] {
+  const widths = columns.map((column) => column.width);
+  const room = (at: number) => widths[at]! - (columns[at]!.column.shortenTo ?? Infinity);
+  for (let excess = lengthOf(columns) - width; excess > 0 && excess < Infinity; excess--) {
+    const widest = widths.map((_, at) => at).filter((at) => room(at) > 0)
+      .toSorted((a, b) => widths[b]! - widths[a]!)[0];
+    if (widest === undefined) break;
+    widths[widest]! -= 1;
+  }
+  return columns.map((column, at) => ({ ...column, width: widths[at]! }));
+}
+
+function lengthOf(columns: readonly Shown[]): number {
+  return columns.reduce((sum, { width }) => sum + width + GAP.length, -GAP.length);
+}
+
+function cut(
+  text: string,
+  { width, unicode }: { readonly width: number; readonly unicode: boolean },
+): string {
+  if (text.length <= width) return text;
+  const mark = unicode ? "…" : "~";
+  return text.slice(0, Math.max(0, width - mark.length)) + mark;
 }

@@ -3,7 +3,7 @@ import { formatLsn } from "../domain/lsn.ts";
 import type { NamedGap } from "../engine/engine.ts";
 import type { ReportedWindow, WalReport } from "../engine/wal_report.ts";
 import { formatTime } from "./backup_document.ts";
-import { type Column, formatTable } from "./table.ts";
+import { type Column, formatTable, type TableOptions } from "./table.ts";
 
 /** What JSON documents say of a window that can be restored. */
 export function windowDocument(window: ReportedWindow): unknown {
@@ -28,15 +28,15 @@ export function gapDocument({ timeline, fromWal, toWal }: NamedGap): unknown {
 const COLUMNS: readonly Column[] = [
   { title: "RESTORABLE FROM (UTC)" },
   { title: "TO" },
-  { title: "TIMELINE", align: "right" },
-  { title: "BACKUPS", align: "right" },
+  { title: "TIMELINE", align: "right", dropAt: 2 },
+  { title: "BACKUPS", align: "right", dropAt: 1 },
   { title: "BEHIND", align: "right" },
 ];
 
 /** The windows as a table, and a line for each gap; empty when there are none. */
 export function windowTable(
   { windows, gaps }: Pick<WalReport, "windows" | "gaps">,
-  { color }: { readonly color: boolean },
+  look: TableOptions,
 ): string {
   const rows = windows.map((window) => [
     timeText(window.from),
@@ -48,7 +48,7 @@ export function windowTable(
   const lines = gaps.map(({ fromWal, toWal }) =>
     `missing: WAL ${fromWal === toWal ? fromWal : `${fromWal} to ${toWal}`}\n`
   );
-  return (rows.length === 0 ? "" : formatTable(COLUMNS, rows, { color })) + lines.join("");
+  return (rows.length === 0 ? "" : formatTable(COLUMNS, rows, look)) + lines.join("");
 }
 
 function timeText(time: Date | undefined): string {

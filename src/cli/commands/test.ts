@@ -5,6 +5,7 @@ import { checkRepository } from "../check_repository.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
 import { loadSettings } from "../session.ts";
+import { wrap } from "../wrap.ts";
 
 /** Checks everything that a backup needs; each line appears as soon as it is known. */
 export const test: Command<CommandOf<"test">> = async (line, context) => {
@@ -56,16 +57,4 @@ function checkText({ name, state, message, hint }: Check, { terminal }: Context)
   const [dim, reset] = terminal.stdout.color ? ["\x1b[2m", "\x1b[0m"] : ["", ""];
   const remedy = hint === undefined ? [] : lines(hint).map((text) => `${dim}${text}${reset}`);
   return `${shown}  ${name.padEnd(17)}${[...lines(message), ...remedy].join(`\n${INDENT}`)}\n`;
-}
-
-/** Lines of at most `width` characters, cut at blanks where there are some. */
-function wrap(text: string, width: number): readonly string[] {
-  const lines: string[] = [];
-  for (const word of text.trim().split(" ")) {
-    const last = lines.at(-1);
-    if (last !== undefined && last.length + 1 + word.length <= width) {
-      lines.push(`${lines.pop()} ${word}`);
-    } else lines.push(word);
-  }
-  return lines;
 }

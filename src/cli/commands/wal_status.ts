@@ -1,83 +1,34 @@
-import type { Config } from "../../config/config.ts";
 import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
 import type { Clock } from "../../domain/clock.ts";
-import { ConfigError, NothingMatchesError, PostgresError } from "../../domain/errors.ts";
 import { formatLsn } from "../../domain/lsn.ts";
-import {
-  type Archiving,
-  describeArchiver,
-  readArchiving,
-  readBacklog,
-  type WalBacklog,
-} from "../../engine/archiving.ts";
-import { viewNewestArchive } from "../../engine/recovery/plan_recovery.ts";
+import { describeArchiver } from "../../engine/archiving.ts";
 import { reportWal, type TimelineReport, type WalReport } from "../../engine/wal_report.ts";
+import { escapeControl } from "../../log/format_record.ts";
+import { askArchiver, type ServerReport } from "../ask_archiver.ts";
 import { formatTime } from "../backup_document.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
-import { escapeControl } from "../../log/format_record.ts";
-import { openCatalog, openServer, openStore, resolveServer } from "../open_parts.ts";
-import { loadSettings } from "../session.ts";
 import { type Column, formatTable } from "../table.ts";
 import { gapDocument, windowDocument, windowTable } from "../wal_windows_view.ts";
+import { withArchive } from "../with_archive.ts";
+import { paragraph } from "../wrap.ts";
 
 type Line = CommandOf<"wal status">;
 
 /** Shows what is archived, what can be restored, what is missing, and what still waits. */
 export const walStatus: Command<Line> = async (line, context) => {
-  const { config } = await loadSettings(context);
-  const store = await openStore(config);
-  try {
-    const { signal } = context;
-    const repository = await openCatalog(store, config);
-    const backups = await repository.backups({ signal });
-    const view = await viewNewestArchive(store, { cluster: config.cluster, backups, signal });
-    if (!view) {
-      throw new NothingMatchesError(
-        `cluster ${config.cluster} has neither a physical backup nor archived WAL in ` +
-          repository.location,
-        'set archive_command = "backupctl wal-push %p", then take "backup full --method physical"',
-      );
-    }
+  return await withArchive(context, async ({ config, view }) => {
     const report = reportWal(view, { now: context.clock.now() });
     const server = await askArchiver(config, context);
     print({ ...only(report, line.timeline), server }, context);
     return 0;
-  } finally {
-    await store.close?.();
-  }
+  });
 };
-
-/** What the server itself says of its archiving. */
-interface ServerReport {
-  readonly archiving: Archiving;
-  /** Undefined when the role may not see it. */
-  readonly backlog: WalBacklog | undefined;
-}
 
 type Report = WalReport & {
   /** A text: why the server did not say anything. */
   readonly server: ServerReport | string;
 };
-
-/** Seconds that the server may take: what the repository says is worth showing without it. */
-const PATIENCE_SECONDS = 5;
-
-async function askArchiver(config: Config, context: Context): Promise<ServerReport | string> {
-  try {
-    const connection = await resolveServer(config, context);
-    await using server = await openServer({ ...connection, connectTimeout: PATIENCE_SECONDS });
-    const archiving = await readArchiving(server);
-    const backlog = await readBacklog(server).catch((error) => {
-      if (error instanceof PostgresError) return undefined;
-      throw error;
-    });
-    return { archiving, backlog };
-  } catch (error) {
-    if (error instanceof PostgresError || error instanceof ConfigError) return error.message;
-    throw error;
-  }
-}
 
 function only(report: WalReport, timeline: number | undefined): WalReport {
   if (timeline === undefined) return report;
@@ -142,13 +93,14 @@ const COLUMNS: readonly Column[] = [
   { title: "FIRST" },
   { title: "LAST" },
   { title: "SEGMENTS", align: "right" },
-  { title: "STORED", align: "right" },
-  { title: "NEWEST (UTC)" },
+  { title: "STORED", align: "right", dropAt: 2 },
+  { title: "NEWEST (UTC)", dropAt: 1 },
 ];
 
 function text(report: Report, context: Context): string {
   const { clock, terminal } = context;
-  const { color } = terminal.stdout;
+  const width = terminal.stdout.columns();
+  const look = { color: terminal.stdout.color, unicode: terminal.unicode, width };
   const age = report.lastArchivedAt &&
     (clock.now().getTime() - report.lastArchivedAt.getTime()) / 1000;
   const newest = report.lastArchived === undefined
@@ -158,11 +110,11 @@ function text(report: Report, context: Context): string {
   const strange = report.strangers.map((key) =>
     `warning: ${escapeControl(key)} is no WAL file of this archive\n`
   );
-  return `system ${report.systemIdentifier}: ${report.segments} segments, ` +
-    `${formatBytes(report.storedBytes)} stored, ${newest}\n` +
-    `${archiverLine(report.server, clock)}\n\n` +
-    formatTable(COLUMNS, report.timelines.map(row), { color }) +
-    `\n${windowTable(report, { color })}${strange.join("")}`;
+  const sums = `system ${report.systemIdentifier}: ${report.segments} segments, ` +
+    `${formatBytes(report.storedBytes)} stored, ${newest}`;
+  return paragraph(sums, width) + paragraph(archiverLine(report.server, clock), width) + "\n" +
+    formatTable(COLUMNS, report.timelines.map(row), look) +
+    `\n${windowTable(report, look)}${strange.join("")}`;
 }
 
 function archiverLine(server: ServerReport | string, clock: Clock): string {

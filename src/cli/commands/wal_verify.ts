@@ -1,47 +1,31 @@
 import { formatBytes } from "../../domain/bytes.ts";
-import { IntegrityError, NothingMatchesError } from "../../domain/errors.ts";
+import { IntegrityError } from "../../domain/errors.ts";
 import type { NamedGap } from "../../engine/engine.ts";
-import { viewNewestArchive } from "../../engine/recovery/plan_recovery.ts";
 import { restorableWindows } from "../../engine/recovery/restorable_windows.ts";
 import { verifyWal, type VerifyWalReport } from "../../engine/verify_wal.ts";
 import { escapeControl } from "../../log/format_record.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
-import { openCatalog, openStore } from "../open_parts.ts";
-import { loadSettings } from "../session.ts";
 import { gapDocument } from "../wal_windows_view.ts";
+import { withArchive } from "../with_archive.ts";
 
 type Line = CommandOf<"wal verify">;
 
 /** Reads the archived WAL back. Exit status 8 when anything is damaged or missing. */
 export const walVerify: Command<Line> = async (line, context) => {
-  const { config } = await loadSettings(context);
-  const store = await openStore(config);
-  try {
-    const { signal } = context;
-    const repository = await openCatalog(store, config);
-    const backups = await repository.backups({ signal });
-    const view = await viewNewestArchive(store, { cluster: config.cluster, backups, signal });
-    if (!view) {
-      throw new NothingMatchesError(
-        `cluster ${config.cluster} has no physical backup in ${repository.location}`,
-        "without one, archived WAL restores nothing",
-      );
-    }
+  return await withArchive(context, async ({ store, view }) => {
     const { timeline, from, to } = line;
     const report = await verifyWal(store, {
       place: view.place,
       ...(timeline !== undefined && { timeline }),
       ...(from !== undefined && { from }),
       ...(to !== undefined && { to }),
-      signal,
+      signal: context.signal,
     });
     const gaps = restorableWindows(view).gaps.filter((gap) => isAskedFor(gap, line));
     print({ ...report, gaps }, context);
     return report.damaged.length + gaps.length === 0 ? 0 : new IntegrityError("").exitCode;
-  } finally {
-    await store.close?.();
-  }
+  });
 };
 
 function isAskedFor({ timeline, fromWal, toWal }: NamedGap, line: Line): boolean {

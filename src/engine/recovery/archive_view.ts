@@ -12,7 +12,7 @@ import { parseTimelineHistory, type TimelineHistory } from "../../domain/timelin
 import { DEFAULT_WAL_SEGMENT_BYTES, lastSegmentNumber, numberOfName } from "../../domain/wal.ts";
 import { parseWalKey, walFolder, type WalPlace } from "../../domain/wal_key.ts";
 import type { ArchivedSegment, WalArchive, WalBackup } from "../../domain/wal_windows.ts";
-import type { ObjectInfo, ObjectStore, ReadOptions } from "../../storage/storage.ts";
+import type { ListOptions, ObjectInfo, ObjectStore, ReadOptions } from "../../storage/storage.ts";
 
 /** Segments in a row, both ends included. */
 export interface SegmentRun {
@@ -20,6 +20,8 @@ export interface SegmentRun {
   readonly last: number;
   /** As stored. */
   readonly bytes: number;
+  /** When the first one was stored. */
+  readonly firstStoredAt?: Date | undefined;
   /** When the last one was stored, as the store tells: no commit in it can be later. */
   readonly lastStoredAt: Date | undefined;
 }
@@ -47,7 +49,7 @@ export interface ArchiveView {
 }
 
 /** Whose archive to list. */
-export interface ArchiveViewOptions extends ReadOptions {
+export interface ArchiveViewOptions extends Omit<ListOptions, "startAfter"> {
   readonly place: WalPlace;
   /** All committed ones of the cluster; those of other systems are left out. */
   readonly backups: readonly BackupManifest[];
@@ -162,7 +164,8 @@ class Listing {
     const joined = last !== undefined && last.last + 1 === number;
     const first = joined ? last.first : number;
     const bytes = size + (joined ? last.bytes : 0);
-    const run = { first, last: number, bytes, lastStoredAt: lastModified };
+    const firstStoredAt = joined ? last.firstStoredAt : lastModified;
+    const run = { first, last: number, bytes, firstStoredAt, lastStoredAt: lastModified };
     if (joined) runs[runs.length - 1] = run;
     else runs.push(run);
   }

@@ -1,7 +1,7 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
 import { NothingMatchesError } from "../../domain/errors.ts";
 import { walFolder } from "../../domain/wal_key.ts";
-import type { ObjectStore, ReadOptions } from "../../storage/storage.ts";
+import type { ListOptions, ObjectStore, ReadOptions } from "../../storage/storage.ts";
 import type { ArchiveView } from "./archive_view.ts";
 import { viewArchive } from "./archive_view.ts";
 import { chooseBackup, type RecoveryPlan } from "./choose_backup.ts";
@@ -50,7 +50,7 @@ export async function planRecovery(
  */
 export async function viewNewestArchive(
   store: ObjectStore,
-  { cluster, backups, ...reading }: ReadOptions & {
+  { cluster, backups, ...reading }: Omit<ListOptions, "startAfter"> & {
     readonly cluster: string;
     readonly backups: readonly BackupManifest[];
   },
@@ -64,7 +64,7 @@ export async function viewNewestArchive(
 /** System identifiers begin with the time of initdb: the greatest is the youngest. */
 async function youngestSystem(
   store: ObjectStore,
-  { cluster, ...reading }: ReadOptions & { readonly cluster: string },
+  { cluster, ...reading }: Omit<ListOptions, "startAfter"> & { readonly cluster: string },
 ): Promise<string | undefined> {
   let youngest: bigint | undefined;
   for (let startAfter: string | undefined = `${cluster}/`; startAfter !== undefined;) {
@@ -83,7 +83,7 @@ async function youngestSystem(
 async function firstKey(
   store: ObjectStore,
   prefix: string,
-  options: ReadOptions & { readonly startAfter?: string },
+  options: ListOptions,
 ): Promise<string | undefined> {
   for await (const { key } of store.list(prefix, options)) return key;
   return undefined;

@@ -23,3 +23,29 @@ Deno.test("formatTable() colours nothing but the titles", () => {
   assert.ok(head!.startsWith("\u001b[2m") && head!.endsWith("\u001b[0m"));
   assert.ok(!row!.includes("\u001b"));
 });
+
+const tight = [
+  { title: "BACKUP" },
+  { title: "METHOD", dropAt: 1 },
+  { title: "LABEL", shortenTo: 6 },
+  { title: "SIZE", align: "right", dropAt: 2 },
+] as const;
+const row = ["20261123T022415Z-F", "physical", "before-the-upgrade", "1.2 GB"];
+
+Deno.test("formatTable() cuts what may be cut before it drops a column", () => {
+  const table = (width: number | undefined) => formatTable(tight, [row], { width }).split("\n");
+  assert.equal(table(undefined)[1], "20261123T022415Z-F  physical  before-the-upgrade  1.2 GB");
+  assert.equal(table(56)[1], "20261123T022415Z-F  physical  before-the-upgrade  1.2 GB");
+  assert.equal(table(46)[1], "20261123T022415Z-F  physical  before-~  1.2 GB");
+  assert.equal(table(40)[1], "20261123T022415Z-F  before-the-~  1.2 GB");
+  assert.equal(table(30)[1], "20261123T022415Z-F  before-th~");
+  assert.equal(table(5)[1], "20261123T022415Z-F  befor~", "what may not go stays");
+});
+
+Deno.test("formatTable() keeps to the width that is asked for", () => {
+  for (let width = 26; width < 70; width++) {
+    for (const line of formatTable(tight, [row], { width, unicode: true }).split("\n")) {
+      assert.ok(line.length <= width, `${width}: ${line}`);
+    }
+  }
+});
