@@ -6,7 +6,9 @@
  */
 import * as v from "valibot";
 import { parseDuration } from "../domain/duration.ts";
+import { UsageError } from "../domain/errors.ts";
 import { checkLabel } from "../domain/label.ts";
+import { parseRetentionPolicy } from "../domain/retention_policy.ts";
 
 // deno-lint-ignore no-control-regex -- control characters are what it is about
 const CONTROL = /[\u0000-\u001f\u007f]/;
@@ -148,21 +150,21 @@ export const timezone = v.pipe(
   }, "is not a time zone such as America/Sao_Paulo or UTC"),
 );
 
-const COUNTS = ["last", "hourly", "daily", "weekly", "monthly", "yearly", "full", "logical"];
-const WHOLE_RULE = new RegExp(`^((${COUNTS.join("|")})-retain|min-redundancy)=\\d{1,5}$`);
-
 /** Rules such as `weekly-retain=4,pitr-window=14d`. */
 export const retention = v.pipe(
   text,
   v.check(
-    (value) => value.split(",").every((rule) => isRetentionRule(rule.trim())),
-    `is not a policy: rules are ${COUNTS.map((name) => `${name}-retain=N`).join(", ")}, ` +
-      "pitr-window=14d and min-redundancy=N, with commas between",
+    (value) => policyFault(value) === undefined,
+    (issue) => `is not a policy: ${policyFault(String(issue.input))}`,
   ),
 );
 
-function isRetentionRule(rule: string): boolean {
-  if (WHOLE_RULE.test(rule)) return true;
-  const window = /^pitr-window=(.+)$/.exec(rule)?.[1];
-  return window !== undefined && parseDuration(window) !== undefined;
+function policyFault(value: string): string | undefined {
+  try {
+    parseRetentionPolicy(value);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return error.hint === undefined ? error.message : `${error.message}; ${error.hint}`;
+  }
 }
