@@ -7,7 +7,6 @@ const WORDS: Readonly<Record<string, string>> = {
   "expire": "nothing is removed; delete backups by hand, each folder's backup.json first",
   "delete": "nothing is removed; delete backups by hand, each folder's backup.json first",
   "schedule": 'run "backupctl backup full" from cron or a systemd timer',
-  "verify": "a restore checks every length and hash of what it reads",
   "drill": '"restore --destination" into a scratch folder is the drill by hand',
   "keep": "nothing is ever removed, so every backup is kept",
   "annotate": '"backup full --annotation" sets them when the backup is taken',

@@ -29,6 +29,7 @@ const COMMANDS = [
   "wal-fetch",
   "status",
   "test",
+  "verify",
   "config",
   "config init",
   "config show",

@@ -129,6 +129,8 @@ async function runCommand(line: CommandLine, context: Context): Promise<number> 
       return await run((await import("./commands/wal_status.ts")).walStatus, { line, context });
     case "wal verify":
       return await run((await import("./commands/wal_verify.ts")).walVerify, { line, context });
+    case "verify":
+      return await run((await import("./commands/verify.ts")).verify, { line, context });
     case "catalog rebuild":
       return await run((await import("./commands/catalog_rebuild.ts")).catalogRebuild, {
         line,

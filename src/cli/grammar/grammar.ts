@@ -10,6 +10,7 @@ import { multiple, optional, withDefault } from "@optique/core/modifiers";
 import { argument, command, constant, flag, option } from "@optique/core/primitives";
 import { choice, integer } from "@optique/core/valueparser";
 import type { InferValue } from "@optique/core/parser";
+import { verify } from "./check_commands.ts";
 import { globalOptions } from "./global_options.ts";
 import { recoveryFlags } from "./recovery_flags.ts";
 import { walCommands } from "./wal_commands.ts";
@@ -282,7 +283,7 @@ export const grammar = merge(
   globalOptions,
   or(
     or(backup, restore, walCommands, walPush, walFetch, status),
-    or(test, config, catalog, repo, explain, version),
+    or(test, verify, config, catalog, repo, explain, version),
   ),
 );
 

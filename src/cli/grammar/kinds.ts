@@ -92,6 +92,29 @@ export const rate: ValueParser<"sync", number> = kind("RATE", {
   },
 });
 
+/** A share, above 0 and at most 1, written as a percentage. */
+export const percentage: ValueParser<"sync", number> = kind("PERCENT", {
+  placeholder: 1,
+  write: (value) => `${value * 100}%`,
+  read: (input) => {
+    const match = /^(\d{1,3}(?:\.\d{1,3})?)%$/.exec(input);
+    const share = Number(match?.[1]) / 100;
+    if (share > 0 && share <= 1) return share;
+    throw new UsageError(`${quoted(input)} is not a share such as 10%`);
+  },
+});
+
+/** `table=N`: how many rows a table has at least. */
+export const rowFloor: ValueParser<"sync", readonly [string, number]> = kind("TABLE=N", {
+  placeholder: ["", 0],
+  write: ([table, rows]) => `${table}=${rows}`,
+  read: (input) => {
+    const match = /^(\P{Cc}+)=(\d{1,15})$/u.exec(input);
+    if (match) return [match[1]!, Number(match[2])];
+    throw new UsageError(`${quoted(input)} is not TABLE=N, such as public.orders=1000`);
+  },
+});
+
 /** The name of a WAL segment. */
 export const segment: ValueParser<"sync", string> = textKind("SEGMENT", (input) => {
   if (isWalSegmentName(input)) return input;

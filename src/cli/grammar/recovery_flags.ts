@@ -1,4 +1,4 @@
-import { object } from "@optique/core/constructs";
+import { merge, object } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { optional, withDefault } from "@optique/core/modifiers";
 import { flag, option } from "@optique/core/primitives";
@@ -8,8 +8,8 @@ import { words } from "./kinds.ts";
 const off = (name: `--${string}`, description: ReturnType<typeof message>) =>
   withDefault(flag(name, { description }), false);
 
-/** The flags of `restore` that roll a physical backup forward. */
-export const recoveryFlags = object({
+/** Where to roll a physical backup forward to. */
+export const targetFlags = object({
   to: optional(option("--to", words("TIME"), {
     description: message`Roll forward to this time, with its zone: 2024-01-15T12:30:00Z`,
   })),
@@ -28,12 +28,19 @@ export const recoveryFlags = object({
   timeline: optional(option("--timeline", words("latest|current|N"), {
     description: message`Follow this branch (default: latest; with --immediate current)`,
   })),
-  action: optional(
-    option("--action", choice(["pause", "promote", "shutdown"], { metavar: "ACTION" }), {
-      description: message`At the target: promote (the default), pause or shutdown`,
-    }),
-  ),
-  standby: off("--standby", message`Stay in recovery and go on asking for WAL`),
-  keepArchiving: off("--keep-archiving", message`Leave archive_mode of the copy as it was`),
-  start: off("--start", message`Start the server and wait until it is where it should be`),
 });
+
+/** The flags of `restore` that roll a physical backup forward. */
+export const recoveryFlags = merge(
+  targetFlags,
+  object({
+    action: optional(
+      option("--action", choice(["pause", "promote", "shutdown"], { metavar: "ACTION" }), {
+        description: message`At the target: promote (the default), pause or shutdown`,
+      }),
+    ),
+    standby: off("--standby", message`Stay in recovery and go on asking for WAL`),
+    keepArchiving: off("--keep-archiving", message`Leave archive_mode of the copy as it was`),
+    start: off("--start", message`Start the server and wait until it is where it should be`),
+  }),
+);
