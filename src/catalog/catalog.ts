@@ -8,7 +8,13 @@ import type { BackupKind, BackupMethod } from "../domain/backup_id.ts";
 import type { ObjectInfo } from "../storage/storage.ts";
 import type { BackupManifest } from "./manifest.ts";
 
-export type { BackupManifest, ManifestObject, ObjectRole } from "./manifest.ts";
+export { backupChain, wholeChains } from "./backup_chain.ts";
+export type {
+  BackupManifest,
+  ManifestEncryption,
+  ManifestObject,
+  ObjectRole,
+} from "./manifest.ts";
 export type { RunOutcome, RunRecord } from "./run_record.ts";
 
 /** A backup that has begun: its name and the folder that its objects go into. */

@@ -20,12 +20,30 @@ export interface ManifestObject {
   readonly role: ObjectRole;
   /** The database of a dump. */
   readonly database?: string;
+  /**
+   * Of a chunk: how many files of backup_manifest it holds. All chunks together hold them in the
+   * order in which they are listed; absent when they do not.
+   */
+  readonly files?: number;
   /** Bytes before compression. */
   readonly rawBytes: number;
   /** Bytes as stored. */
   readonly storedBytes: number;
   /** Of the stored bytes, lower-case hexadecimal. */
   readonly sha256: string;
+}
+
+/** How a backup is encrypted. */
+export interface ManifestEncryption {
+  /** The form of its objects. */
+  readonly scheme: "backupctl.seal/1";
+  /** Of the data key; absent before the backup is committed. */
+  readonly keyId?: string;
+  /**
+   * Label, annotations, and the names of databases and tablespaces, sealed, in base64. Absent when
+   * they stand where they belong: before they were sealed, or after they were opened.
+   */
+  readonly sealed?: string;
 }
 
 /** What backup.json says. LSNs as PostgreSQL writes them, times RFC 3339 UTC, sizes in bytes. */
@@ -77,7 +95,7 @@ export interface BackupManifest {
   /** Stable, see {@link BackupctlError.code}. */
   readonly codec: { readonly algorithm: "gzip" | "zstd"; readonly level: number };
   /** `null`: not encrypted by backupctl. */
-  readonly encryption: null;
+  readonly encryption: ManifestEncryption | null;
   /** Whether the cluster has page checksums; null for logical backups. */
   readonly pageChecksums: boolean | null;
   /** The role that took it and the machine, for people. */

@@ -19,9 +19,25 @@ const object = v.object({
   key: v.pipe(v.string(), v.check(isSafeKey, "is not a relative key without . and ..")),
   role: v.picklist(["chunk", "backup_manifest", "globals", "dump"]),
   database: v.exactOptional(name),
+  files: v.exactOptional(size),
   rawBytes: size,
   storedBytes: size,
   sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, "is not a SHA-256")),
+});
+
+const encryption = v.object({
+  scheme: v.literal("backupctl.seal/1", "this backup is encrypted otherwise; upgrade backupctl"),
+  keyId: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/, "is not a key's id")),
+  sealed: v.pipe(v.string(), v.regex(/^[A-Za-z0-9+/]+={0,2}$/, "is not base64")),
+});
+
+/** What an encrypted backup keeps to itself. Who wrote it needed no secret: it is not trusted. */
+export const privatePartSchema = v.object({
+  label: v.nullable(text),
+  annotations: v.record(text, text),
+  tablespaces: v.array(v.object({ oid: unsigned, location: name })),
+  databases: v.array(v.object({ name, sizeBytes: v.nullable(size) })),
+  dumps: v.record(v.string(), name),
 });
 
 /** The form of backup.json, version 1, field by field; unknown fields are left out. */
@@ -54,7 +70,7 @@ export const manifestSchema = v.object({
     algorithm: v.picklist(["gzip", "zstd"]),
     level: v.pipe(v.number(), v.safeInteger()),
   }),
-  encryption: v.null("this backup is encrypted; upgrade backupctl"),
+  encryption: v.nullable(encryption),
   pageChecksums: v.nullable(v.boolean()),
   host: v.nullable(text),
   tool: v.object({ name: v.literal("backupctl"), version: text }),

@@ -1,11 +1,15 @@
 import type { BackupManifest, BackupSlot } from "../catalog/catalog.ts";
 import { checkLabel } from "../domain/label.ts";
-import type { ServerIdentity } from "../postgres/postgres.ts";
+import { IncrementRefusedError, type ServerIdentity } from "../postgres/postgres.ts";
 import { giveUpStaleUploads } from "./give_up_stale_uploads.ts";
 import { takeLogicalBackup } from "./logical/take_logical_backup.ts";
-import type { BackupContent, BackupParts, FullBackupOptions } from "./parts.ts";
+import type { BackupContent, BackupParts, BackupRun, FullBackupOptions } from "./parts.ts";
+import { chooseParent, type ParentChoice } from "./physical/incremental/choose_parent.ts";
+import { openIncrementalSource } from "./physical/incremental/incremental_sources.ts";
 import { takePhysicalBackup } from "./physical/take_physical_backup.ts";
 import { waitForBackupWal } from "./wait_for_backup_wal.ts";
+
+type Take = (parts: BackupParts, run: BackupRun) => Promise<BackupContent>;
 
 /** Takes backups: the objects first, the manifest last; without the manifest there is no backup. */
 export class BackupEngine {
@@ -23,6 +27,52 @@ export class BackupEngine {
    * @throws {BackupctlError} after everything that was stored for it has been removed.
    */
   async full(options: FullBackupOptions): Promise<BackupManifest> {
+    const take = options.method === "physical" ? takePhysicalBackup : takeLogicalBackup;
+    return await this.#backUp(options, { take });
+  }
+
+  /** What an increment would be put on top of, or why it would be a full backup. */
+  async parent(
+    options: { readonly maxChain: number; readonly signal?: AbortSignal },
+  ): Promise<ParentChoice> {
+    const { repository, store, server } = this.#parts;
+    const identity = await server.identity();
+    await repository.prepare(options.signal);
+    const choice = await chooseParent({ repository, store, identity, ...options });
+    if ("because" in choice) return choice;
+    const source = await openIncrementalSource(this.#parts, identity);
+    return "because" in source ? { because: source.because, first: false } : choice;
+  }
+
+  /**
+   * Takes an increment on top of `parent` and commits it; a full physical one when it turns out
+   * that the server cannot tell what changed.
+   *
+   * @param options.parent as {@link BackupEngine.parent} chose it.
+   * @throws {BackupctlError} as {@link BackupEngine.full}.
+   */
+  async incremental(
+    { parent, ...options }: Omit<FullBackupOptions, "method"> & { readonly parent: BackupManifest },
+  ): Promise<{ readonly manifest: BackupManifest; readonly because?: string }> {
+    const physical = { ...options, method: "physical" } as const;
+    const source = await openIncrementalSource(this.#parts, await this.#parts.server.identity());
+    if ("because" in source) {
+      return { manifest: await this.full(physical), because: source.because };
+    }
+    try {
+      const take = (parts: BackupParts, run: BackupRun) => source.take(parts, { ...run, parent });
+      return { manifest: await this.#backUp(physical, { take, parent }) };
+    } catch (error) {
+      if (!(error instanceof IncrementRefusedError)) throw error;
+      this.#parts.progress.note(`a full backup instead of an increment: ${error.message}`);
+      return { manifest: await this.full(physical), because: error.message };
+    }
+  }
+
+  async #backUp(
+    options: FullBackupOptions,
+    { take, parent }: { readonly take: Take; readonly parent?: BackupManifest },
+  ): Promise<BackupManifest> {
     const { repository, server, clock } = this.#parts;
     if (options.label !== undefined) checkLabel("the label", options.label);
     const identity = await server.identity();
@@ -30,15 +80,15 @@ export class BackupEngine {
     const startedAt = clock.now();
     const slot = await repository.begin(identity.systemIdentifier, {
       method: options.method,
-      kind: "full",
+      kind: parent ? "incremental" : "full",
       startedAt,
       ...(options.signal && { signal: options.signal }),
     });
     try {
-      const take = options.method === "physical" ? takePhysicalBackup : takeLogicalBackup;
       const content = await take(this.#parts, { slot, identity, options });
       const times = { startedAt, stoppedAt: clock.now() };
-      const manifest = this.#manifest(content, { slot, identity, options, ...times });
+      const about = { slot, identity, options, parent, ...times };
+      const manifest = this.#manifest(content, about);
       if (options.method === "physical") await waitForBackupWal(this.#parts, manifest, options);
       options.signal?.throwIfAborted();
       await repository.commit(manifest, options.signal);
@@ -52,10 +102,11 @@ export class BackupEngine {
 
   #manifest(
     content: BackupContent,
-    { slot, identity, options, startedAt, stoppedAt }: {
+    { slot, identity, options, parent, startedAt, stoppedAt }: {
       readonly slot: BackupSlot;
       readonly identity: ServerIdentity;
       readonly options: FullBackupOptions;
+      readonly parent: BackupManifest | undefined;
       readonly startedAt: Date;
       readonly stoppedAt: Date;
     },
@@ -70,8 +121,8 @@ export class BackupEngine {
       systemIdentifier: identity.systemIdentifier,
       postgresVersion: identity.version,
       method: options.method,
-      kind: "full",
-      parentId: null,
+      kind: parent ? "incremental" : "full",
+      parentId: parent?.id ?? null,
       label: options.label ?? null,
       annotations: options.annotations ?? {},
       timeline: content.timeline,

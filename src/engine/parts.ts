@@ -70,6 +70,23 @@ export interface BackupRun {
   readonly slot: BackupSlot;
   readonly identity: ServerIdentity;
   readonly options: FullBackupOptions;
+  /** Physical: store only what changed since this one. */
+  readonly parent?: BackupManifest;
+}
+
+/** One way to find out what changed since a parent. */
+export interface IncrementalSource {
+  /** Why this way is closed for this server; undefined when it is open. */
+  whyNot(parts: BackupParts, identity: ServerIdentity): Promise<string | undefined>;
+  /**
+   * Takes the increment on top of `run.parent`.
+   *
+   * @throws {IncrementRefusedError} before anything is stored, when only a full one is possible.
+   */
+  take(
+    parts: BackupParts,
+    run: BackupRun & { readonly parent: BackupManifest },
+  ): Promise<BackupContent>;
 }
 
 /** The part of the manifest that the method itself knows. */

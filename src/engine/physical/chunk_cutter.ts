@@ -41,6 +41,11 @@ export class ChunkCutter {
     this.#chunkBytes = chunkBytes;
   }
 
+  /** The number of the chunk under way. */
+  get chunk(): number {
+    return this.#chunk;
+  }
+
   /** The blocks that are finished since the last call. */
   take(): readonly ChunkBlock[] {
     const ready = this.#ready;

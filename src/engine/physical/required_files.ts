@@ -5,3 +5,14 @@ export const REQUIRED_FILES = ["PG_VERSION", "backup_label", "global/pg_control"
 export const PENDING_CONTROL_FILE = "global/pg_control.restoring";
 /** What PostgreSQL looks for. */
 export const CONTROL_FILE = "global/pg_control";
+
+/**
+ * What belongs to the running server, not to the data. PostgreSQL leaves the first two out itself
+ * and lists the others in its manifest, where pg_verifybackup does not miss them.
+ */
+export const NOT_STORED: ReadonlySet<string> = new Set([
+  "postmaster.pid",
+  "postmaster.opts",
+  "recovery.signal",
+  "standby.signal",
+]);

@@ -1,22 +1,11 @@
 import type { Bytes } from "../../domain/bytes.ts";
 import { PostgresError } from "../../domain/errors.ts";
 import type { ChunkCutter } from "./chunk_cutter.ts";
-import { FileTally } from "./file_tally.ts";
-import { REQUIRED_FILES } from "./required_files.ts";
+import { FileTally, isListed } from "./file_tally.ts";
+import { NOT_STORED, REQUIRED_FILES } from "./required_files.ts";
 import type { TarMember } from "./tar_member.ts";
 import { moveTarHeader } from "./tar_member.ts";
 import type { TarHandler } from "./tar_reader.ts";
-
-/**
- * What belongs to the running server, not to the data. PostgreSQL leaves the first two out itself
- * and lists the others in its manifest, where pg_verifybackup does not miss them.
- */
-const NOT_STORED = new Set([
-  "postmaster.pid",
-  "postmaster.opts",
-  "recovery.signal",
-  "standby.signal",
-]);
 
 /** Hands the members of the server's archives to the cutter, under the names they are stored by. */
 export class StoredArchive implements TarHandler {
@@ -25,6 +14,8 @@ export class StoredArchive implements TarHandler {
   readonly #missing = new Set<string>(REQUIRED_FILES);
   /** What arrived, to be compared with PostgreSQL's own list. */
   readonly tally = new FileTally();
+  /** By the number of the chunk: how many files of PostgreSQL's own list it holds. */
+  readonly filesOf = new Map<number, number>();
   #oid: number | undefined;
   #skipped = false;
 
@@ -51,6 +42,9 @@ export class StoredArchive implements TarHandler {
       ? header
       : moveTarHeader(header, `pg_tblspc/${this.#oid}`);
     this.#cutter.begin(member, named);
+    if (member.type !== "file" || !isListed(`${folder}${member.name}`)) return;
+    const chunk = this.#cutter.chunk;
+    this.filesOf.set(chunk, (this.filesOf.get(chunk) ?? 0) + 1);
   }
 
   content(bytes: Bytes): void {

@@ -1,11 +1,17 @@
+import type { ManifestObject } from "../../catalog/catalog.ts";
 import type { CodecSpec } from "../../codec/codec.ts";
 import { formatLsn } from "../../domain/lsn.ts";
 import { PostgresError, RunFailedError } from "../../domain/errors.ts";
-import type { BaseBackup, BaseBackupEvent } from "../../postgres/postgres.ts";
+import {
+  type BaseBackup,
+  type BaseBackupEvent,
+  IncrementRefusedError,
+} from "../../postgres/postgres.ts";
 import type { BackupContent, BackupParts, BackupRun } from "../parts.ts";
 import { BackupUploads } from "./backup_uploads.ts";
 import { ChunkCutter } from "./chunk_cutter.ts";
 import { type FileTally, ManifestTally } from "./file_tally.ts";
+import { storedManifest } from "./incremental/stored_manifest.ts";
 import { StoredArchive } from "./stored_archive.ts";
 import { TarReader } from "./tar_reader.ts";
 
@@ -17,7 +23,7 @@ import { TarReader } from "./tar_reader.ts";
  */
 export async function takePhysicalBackup(
   parts: BackupParts,
-  { slot, options }: BackupRun,
+  { slot, options, parent }: BackupRun,
 ): Promise<BackupContent> {
   const { progress, server, baseBackups } = parts;
   const databases = await server.databases();
@@ -27,9 +33,15 @@ export async function takePhysicalBackup(
     fastCheckpoint: options.fastCheckpoint ?? false,
     includeWal: true,
     ...(options.maxRateKb !== undefined && { maxRateKb: options.maxRateKb }),
+    ...(parent && { parentManifest: storedManifest(parts, parent, options) }),
     ...(options.signal && { signal: options.signal }),
   });
-  progress.begin("copying the cluster", backup.estimatedBytes);
+  if (parent && parent.timeline !== backup.timeline) {
+    throw new IncrementRefusedError(`the server was promoted to timeline ${backup.timeline}`);
+  }
+  // Of an increment nobody knows the length before: the server's estimate is the cluster's.
+  if (parent) progress.begin("copying what changed");
+  else progress.begin("copying the cluster", backup.estimatedBytes);
   const objects = await storeBackup(parts, backup, {
     folder: slot.folder,
     codec: options.codec,
@@ -76,7 +88,7 @@ async function storeBackup(
       if (event.type === "data") progress.advance(event.bytes.length);
     }
     await recorder.finish();
-    return await uploads.finish();
+    return recorder.described(await uploads.finish());
   } catch (error) {
     await uploads.abort(error);
     throw error;
@@ -122,6 +134,17 @@ class BackupRecorder {
     this.#compare(this.#archive.tally, this.#manifest.tally);
     this.#cutter.endChunk();
     await this.#store();
+  }
+
+  /** The objects, each chunk with the number of its files when they are in the manifest's order. */
+  described(objects: readonly ManifestObject[]): readonly ManifestObject[] {
+    if (!this.#archive.tally.hasOrderOf(this.#manifest.tally)) return objects;
+    let chunk = 0;
+    return objects.map((object) => {
+      if (object.role !== "chunk") return object;
+      chunk += 1;
+      return { ...object, files: this.#archive.filesOf.get(chunk) ?? 0 };
+    });
   }
 
   /** Nothing may be lost between the server and the chunks. */

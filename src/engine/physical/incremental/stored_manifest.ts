@@ -1,0 +1,43 @@
+import type { BackupManifest, Repository } from "../../../catalog/catalog.ts";
+import type { CodecPool } from "../../../codec/codec.ts";
+import type { Bytes } from "../../../domain/bytes.ts";
+import { IntegrityError } from "../../../domain/errors.ts";
+import type { ObjectStore } from "../../../storage/storage.ts";
+import { namingObject } from "../../naming_object.ts";
+
+/** Where stored manifests are read from. */
+export interface ManifestParts {
+  readonly store: ObjectStore;
+  readonly repository: Repository;
+  readonly codecs: CodecPool;
+}
+
+/**
+ * PostgreSQL's backup_manifest of a backup, opened and checked while it is read.
+ *
+ * @throws {IntegrityError} naming the object when it is damaged or missing.
+ */
+export async function* storedManifest(
+  { store, repository, codecs }: ManifestParts,
+  backup: BackupManifest,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): AsyncGenerator<Bytes> {
+  const object = backup.objects.find(({ role }) => role === "backup_manifest");
+  if (!object) throw new IntegrityError(`backup ${backup.id} has no backup_manifest`);
+  const reading = signal ? { signal } : {};
+  const decoder = codecs.codec(backup.codec).decode({ expected: object, ...reading });
+  const key = `${repository.folder(backup)}${object.key}`;
+  const stream = await namingObject(key, async () => {
+    return (await store.get(key, reading)).pipeThrough(decoder);
+  });
+  const reader = stream.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await namingObject(key, () => reader.read());
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    await reader.cancel().catch(() => {}); // it has ended, or failed
+  }
+}
