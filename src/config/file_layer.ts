@@ -30,6 +30,7 @@ export async function fileLayer(
 const SECRET_FILES: readonly (readonly [file: readonly string[], secret: readonly string[]])[] = [
   [["postgres", "password_file"], ["postgres", "password"]],
   [["repository", "secret_access_key_file"], ["repository", "secret_access_key"]],
+  [["listen_token_file"], ["listen_token"]],
 ];
 
 /**

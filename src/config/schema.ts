@@ -78,6 +78,7 @@ const scheduleEntry = v.object({
   run: leaf.text,
   timezone: v.exactOptional(leaf.timezone),
   jitter: v.exactOptional(leaf.duration),
+  missed: v.optional(leaf.oneOf(["run", "skip"]), "run"),
 });
 
 const email = v.object({
@@ -145,6 +146,8 @@ export const CONFIG_SCHEMA = v.object({
   metadata: v.optional(metadata, {}),
   log: v.optional(log, {}),
   listen: v.exactOptional(leaf.listenAddress),
+  listen_token: v.exactOptional(leaf.text),
+  listen_token_file: v.exactOptional(leaf.path),
 });
 
 /** The configuration as it applies: defaults filled in, durations in milliseconds. */

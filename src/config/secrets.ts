@@ -1,6 +1,12 @@
 import type { KeyPath, Tree } from "./layer.ts";
 
-const SECRET_KEYS = new Set(["password", "secret", "secret_access_key", "session_token"]);
+const SECRET_KEYS = new Set([
+  "password",
+  "secret",
+  "listen_token",
+  "secret_access_key",
+  "session_token",
+]);
 /** What stands in the place of a secret. */
 const MASK = "********";
 

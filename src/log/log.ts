@@ -20,6 +20,8 @@ export type LoggedTask = "backup" | "restore" | "verify" | "drill" | "prune";
 /** Stable names of what happens; messages may change, these do not. */
 export type LogEvent =
   | `${LoggedTask}.${"started" | "progress" | "note" | "finished" | "failed"}`
+  | `schedule.${"fired" | "finished" | "failed" | "skipped" | "leader" | "trouble"}`
+  | `daemon.${"started" | "reloaded" | "reload_refused" | "stopping" | "stopped" | "trouble"}`
   | "catalog.not_recorded"
   | "storage.request_retried"
   | "log.file_failed"

@@ -143,14 +143,14 @@ const faulty: readonly (readonly [text: string, lines: readonly string[]])[] = [
   ]],
   ["a: &x [1]\ncluster: main\n", [
     "0.yaml:1:1: a: unknown key; known here are cluster, postgres, repository, compression, " +
-    "encryption, backup, wal, retention, schedule, alerts, metadata, log, listen",
+    "encryption, backup, wal, retention, schedule, alerts, metadata, log, listen, listen_token, listen_token_file",
   ]],
   ["cluster: &x main\nretention: *x\n", [
     "0.yaml: uses an alias (*name), which is not allowed here",
   ]],
   ["__proto__: { cluster: x }\n", [
     "0.yaml:1:1: __proto__: unknown key; known here are cluster, postgres, repository, " +
-    "compression, encryption, backup, wal, retention, schedule, alerts, metadata, log, listen",
+    "compression, encryption, backup, wal, retention, schedule, alerts, metadata, log, listen, listen_token, listen_token_file",
   ]],
 ];
 for (const [text, lines] of faulty) {
