@@ -1,12 +1,22 @@
-import { PostgresError, RepositoryError } from "../domain/errors.ts";
 import type { PostgresServer } from "../postgres/postgres.ts";
+import type { AuditEvent } from "./audit_event.ts";
+import {
+  AUDIT_COLUMNS,
+  AUDIT_SELECT,
+  auditValues,
+  readAudit,
+  readStorage,
+  storageValues,
+  timeText,
+} from "./audit_rows.ts";
 import type { BackupManifest, Repository } from "./catalog.ts";
 import { backupRows, readIndexedBackup, UPSERT_COLUMNS } from "./index_rows.ts";
 import type { IndexedBackup } from "./index_rows.ts";
-import { migrationStatement, SCHEMA_VERSION } from "./migrations.ts";
+import { IndexSession } from "./index_session.ts";
 import { readRun, RUN_COLUMNS, runValues } from "./run_rows.ts";
-import type { RunRecord } from "./run_record.ts";
-import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
+import type { RunOutcome, RunRecord } from "./run_record.ts";
+import { quoteLiteral } from "./sql_quote.ts";
+import type { StorageSample } from "./storage_sample.ts";
 
 /** Where the index is and how long it may take. */
 export interface MetadataOptions {
@@ -24,11 +34,33 @@ export interface CatalogExport {
   readonly schema: "backupctl.catalog/1";
   /** The name of the cluster. */
   readonly cluster: string;
-  /** By stop time, oldest first. */
+  /** Those that are in the repository, by stop time, oldest first. */
   readonly backups: readonly IndexedBackup[];
+  /** Those that are gone from it. */
+  readonly removed: readonly IndexedBackup[];
   /** The newest first. */
   readonly runs: readonly RunRecord[];
+  /** The newest first. */
+  readonly audit: readonly AuditEvent[];
+  /** The last sample of each day, oldest first. */
+  readonly storage: readonly StorageSample[];
 }
+
+/** What {@link MetadataManager.figures} tells. */
+export interface IndexFigures {
+  /** How many runs ended so since the index began, and in the last {@link RECENT_DAYS} days. */
+  readonly all: Readonly<Record<RunOutcome, number>>;
+  readonly recent: Readonly<Record<RunOutcome, number>>;
+  /** The one that ended last. */
+  readonly last: RunRecord | undefined;
+  /** The last sample of each day, oldest first. */
+  readonly storage: readonly StorageSample[];
+}
+
+/** What counts as recent among the figures. */
+export const RECENT_DAYS = 30;
+/** A year of samples, one a day, is what a picture can show. */
+const HISTORY_DAYS = 366;
 
 /**
  * The index of backups and runs in PostgreSQL. It serves status, alerts and metrics; the manifests
@@ -36,12 +68,11 @@ export interface CatalogExport {
  * locked table or a dead server never holds a backup up; callers catch what it throws and go on.
  */
 export class MetadataManager {
-  readonly #server: PostgresServer;
-  readonly #cluster: string;
-  readonly #schemaName: string;
+  readonly #session: IndexSession;
   readonly #schema: string;
-  readonly #deadlineMs: number;
-  #ready = false;
+  readonly #cluster: string;
+  /** The cluster's name as SQL needs it. */
+  readonly #own: string;
 
   /**
    * Contacts nobody yet.
@@ -51,22 +82,21 @@ export class MetadataManager {
    */
   constructor(server: PostgresServer, options: MetadataOptions) {
     const { cluster, schema = "backupctl", deadlineMs = 5000 } = options;
-    this.#server = server;
+    this.#session = new IndexSession(server, { schema, deadlineMs });
+    this.#schema = this.#session.schema;
     this.#cluster = cluster;
-    this.#schemaName = schema;
-    this.#schema = quoteIdentifier(schema);
-    this.#deadlineMs = deadlineMs;
+    this.#own = quoteLiteral(cluster);
   }
 
   /**
    * Creates the schema on first use and brings an older one up to date. Every other call does so,
-   * too.
+   * too, but {@link figures}.
    *
    * @throws {PostgresError} when the role may not, with the statement that an administrator runs.
    * @throws {RepositoryError} when a newer backupctl has changed the schema.
    */
   async prepare(): Promise<void> {
-    await this.#within(() => this.#migrate());
+    await this.#session.prepare();
   }
 
   /** Adds a committed backup, or brings what is known of it up to date. */
@@ -74,10 +104,11 @@ export class MetadataManager {
     await this.#query(upsertFrom(this.#schema, incomingBackups([manifest])));
   }
 
-  /** Forgets backups that were removed from the repository. */
+  /** Marks backups as removed from the repository, now; those that were gone already stay so. */
   async forgetBackups(ids: readonly string[]): Promise<void> {
     await this.#query(
-      `DELETE FROM ${this.#schema}.backups WHERE cluster = ${quoteLiteral(this.#cluster)}
+      `UPDATE ${this.#schema}.backups SET removed_at = pg_catalog.now()
+        WHERE cluster = ${this.#own} AND removed_at IS NULL
           AND id IN (SELECT jsonb_array_elements_text(${quoteLiteral(JSON.stringify(ids))}))`,
     );
   }
@@ -91,28 +122,88 @@ export class MetadataManager {
     );
   }
 
+  /** Adds an event to the audit trail; one that is there already stays as it is. */
+  async recordAudit(event: AuditEvent): Promise<void> {
+    await this.#query(
+      `INSERT INTO ${this.#schema}.audit (${AUDIT_COLUMNS.join(", ")}) ${auditValues(event)}
+        ON CONFLICT (event_id) DO NOTHING`,
+    );
+  }
+
+  /** Adds how much room the repository takes; a sample that is there already stays as it is. */
+  async recordStorage(sample: StorageSample): Promise<void> {
+    if (sample.uses.length === 0) return;
+    await this.#query(
+      `INSERT INTO ${this.#schema}.storage_samples
+        (cluster, sampled_at, kind, count, raw_bytes, stored_bytes) ${storageValues(sample)}
+        ON CONFLICT (cluster, sampled_at, kind) DO NOTHING`,
+    );
+  }
+
   /** The last `count` runs of this cluster, the newest first. */
   async recentRuns(count: number): Promise<readonly RunRecord[]> {
+    return (await this.#query(this.#selectRuns(count))).map(readRun);
+  }
+
+  /** The last `count` events of the audit trail, the newest first. */
+  async recentAudit(count: number): Promise<readonly AuditEvent[]> {
     const rows = await this.#query(
-      `SELECT ${RUN_COLUMNS.map(({ select }) => select).join(", ")} FROM ${this.#schema}.runs
-        WHERE cluster = ${quoteLiteral(this.#cluster)}
-        ORDER BY runs.finished_at DESC, runs.run_id LIMIT ${Math.max(0, Math.trunc(count))}`,
+      `SELECT ${AUDIT_SELECT} FROM ${this.#schema}.audit WHERE cluster = ${this.#own}
+        ORDER BY audit.at DESC, audit.event_id LIMIT ${limit(count)}`,
     );
-    return rows.map(readRun);
+    return rows.map(readAudit);
+  }
+
+  /** How much room the repository took: the last sample of each day, oldest first. */
+  async storageHistory(): Promise<readonly StorageSample[]> {
+    return readStorage(await this.#query(this.#selectStorage()), this.#cluster);
   }
 
   /** What the index knows of the backups, by stop time, oldest first. */
   async indexedBackups(): Promise<readonly IndexedBackup[]> {
-    const rows = await this.#query(
-      `SELECT to_jsonb(b)::text AS row FROM ${this.#schema}.backups AS b
-        WHERE cluster = ${quoteLiteral(this.#cluster)} ORDER BY stopped_at, id`,
-    );
-    return rows.map(readIndexedBackup);
+    return await this.#selectBackups("removed_at IS NULL");
+  }
+
+  /** The backups that are gone from the repository; `columns.removed_at` says since when. */
+  async removedBackups(): Promise<readonly IndexedBackup[]> {
+    return await this.#selectBackups("removed_at IS NOT NULL");
   }
 
   /**
-   * Makes the backups of this cluster equal to the repository's, in one transaction. Runs stay:
-   * the repository does not know them.
+   * Figures for people who only look: nothing is created or changed.
+   *
+   * @returns undefined when there is no index of this version.
+   */
+  async figures(): Promise<IndexFigures | undefined> {
+    const counts = await this.#session.glance(
+      `SELECT outcome, count(*)::text AS total,
+          count(*) FILTER (WHERE finished_at > now() - interval '${RECENT_DAYS} days')::text AS recent
+        FROM ${this.#schema}.runs WHERE cluster = ${this.#own} GROUP BY outcome`,
+    );
+    const [last] = await this.#session.glance(this.#selectRuns(1)) ?? [];
+    const samples = await this.#session.glance(this.#selectStorage());
+    if (!counts || !samples) return undefined;
+    const outcomes = (column: string) => {
+      const of = (outcome: RunOutcome) =>
+        Number(counts.find((row) => row["outcome"] === outcome)?.[column] ?? 0);
+      return {
+        succeeded: of("succeeded"),
+        failed: of("failed"),
+        interrupted: of("interrupted"),
+      };
+    };
+    return {
+      all: outcomes("total"),
+      recent: outcomes("recent"),
+      last: last && readRun(last),
+      storage: readStorage(samples, this.#cluster),
+    };
+  }
+
+  /**
+   * Makes the backups of this cluster equal to the repository's, in one transaction; what is not
+   * there is marked as removed. Runs, samples and the audit trail stay as they are: the repository
+   * does not know them.
    *
    * @returns how many backups the index holds now.
    */
@@ -121,8 +212,8 @@ export class MetadataManager {
     await this.#query(
       `WITH incoming AS (${incomingBackups(manifests)}),
         removed AS (
-          DELETE FROM ${this.#schema}.backups AS b
-           WHERE b.cluster = ${quoteLiteral(this.#cluster)} AND NOT EXISTS (
+          UPDATE ${this.#schema}.backups AS b SET removed_at = pg_catalog.now()
+           WHERE b.cluster = ${this.#own} AND b.removed_at IS NULL AND NOT EXISTS (
              SELECT FROM incoming AS i
               WHERE i.system_identifier = b.system_identifier AND i.id = b.id))
         ${upsertFrom(this.#schema, "SELECT * FROM incoming")}`,
@@ -133,108 +224,47 @@ export class MetadataManager {
   /** Everything, for a file or another tool. */
   async export(): Promise<CatalogExport> {
     const backups = await this.indexedBackups();
+    const removed = await this.removedBackups();
     const runs = await this.recentRuns(Number.MAX_SAFE_INTEGER);
-    return { schema: "backupctl.catalog/1", cluster: this.#cluster, backups, runs };
+    const audit = await this.recentAudit(Number.MAX_SAFE_INTEGER);
+    const storage = await this.storageHistory();
+    const { schema, cluster } = { schema: "backupctl.catalog/1", cluster: this.#cluster } as const;
+    return { schema, cluster, backups, removed, runs, audit, storage };
   }
 
-  async #query(statement: string): Promise<readonly Record<string, unknown>[]> {
-    return await this.#within(async () => {
-      const knew = this.#ready;
-      if (!knew) await this.#migrate();
-      try {
-        return await this.#run(statement);
-      } catch (error) {
-        if (!knew || !isLost(error)) throw error;
-        await this.#migrate(); // somebody dropped the schema since
-        return await this.#run(statement);
-      }
-    });
+  async #query(statement: string): Promise<readonly Readonly<Record<string, unknown>>[]> {
+    return await this.#session.query(statement);
   }
 
-  /**
-   * Statements in one string are one transaction, so the limits hold for this one alone, whichever
-   * connection it gets. PostgreSQL docs, "Multiple Statements in a Simple Query".
-   */
-  async #run(statement: string): Promise<readonly Record<string, unknown>[]> {
-    const limit = Math.ceil(this.#deadlineMs * 0.8);
-    return await this.#server.query(
-      `SET LOCAL lock_timeout = ${limit}; SET LOCAL statement_timeout = ${limit}; ${statement}`,
+  #selectRuns(count: number): string {
+    return `SELECT ${RUN_COLUMNS.map(({ select }) => select).join(", ")} FROM ${this.#schema}.runs
+      WHERE cluster = ${this.#own}
+      ORDER BY runs.finished_at DESC, runs.run_id LIMIT ${limit(count)}`;
+  }
+
+  async #selectBackups(condition: string): Promise<readonly IndexedBackup[]> {
+    const rows = await this.#query(
+      `SELECT to_jsonb(b)::text AS row FROM ${this.#schema}.backups AS b
+        WHERE cluster = ${this.#own} AND ${condition} ORDER BY stopped_at, id`,
     );
+    return rows.map(readIndexedBackup);
   }
 
-  async #migrate(): Promise<void> {
-    this.#ready = false;
-    const version = await this.#version();
-    if (version > SCHEMA_VERSION) throw newerSchema(this.#schemaName, version);
-    if (version < SCHEMA_VERSION) await this.#applySteps();
-    this.#ready = true;
-  }
-
-  /** 0 when there is nothing yet. */
-  async #version(): Promise<number> {
-    const table = `${this.#schema}.schema_version`;
-    const [found] = await this.#run(
-      `SELECT pg_catalog.to_regclass(${quoteLiteral(table)})::text AS name`,
-    );
-    if (typeof found?.["name"] !== "string") return 0;
-    const [row] = await this.#run(`SELECT max(version)::text AS version FROM ${table}`);
-    return Number(row?.["version"] ?? 0);
-  }
-
-  async #applySteps(): Promise<void> {
-    try {
-      await this.#run(migrationStatement(this.#schemaName));
-    } catch (error) {
-      if (sqlState(error) !== "42501") throw error;
-      throw new PostgresError(
-        `the role may not create schema ${this.#schema} for the index at ${this.#server.address}`,
-        `run once as the database's owner: CREATE SCHEMA ${this.#schema} AUTHORIZATION <the role>;`,
-        { cause: error },
-      );
-    }
-  }
-
-  /** Gives up waiting after the deadline; the server ends the statement by its own limit. */
-  async #within<T>(work: () => Promise<T>): Promise<T> {
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
-      reject(
-        new PostgresError(
-          `the index at ${this.#server.address} did not answer within ${this.#deadlineMs} ms`,
-          "is one of its tables locked, or the server down? Backups do not need it",
-        ),
-      );
-    }, this.#deadlineMs);
-    const result = work();
-    result.catch(() => {}); // nobody waits for it any more after the deadline
-    try {
-      return await Promise.race([result, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+  #selectStorage(): string {
+    return `SELECT ${timeText("s.sampled_at")} AS at, s.kind, s.count::text AS count,
+        s.raw_bytes::text AS raw_bytes, s.stored_bytes::text AS stored_bytes
+      FROM ${this.#schema}.storage_samples AS s
+      JOIN (SELECT max(sampled_at) AS newest FROM ${this.#schema}.storage_samples
+             WHERE cluster = ${this.#own}
+               AND sampled_at > now() - interval '${HISTORY_DAYS} days'
+             GROUP BY date_trunc('day', sampled_at AT TIME ZONE 'UTC')) AS d
+        ON s.sampled_at = d.newest
+      WHERE s.cluster = ${this.#own} ORDER BY s.sampled_at, s.kind`;
   }
 }
 
-function newerSchema(schema: string, version: number): RepositoryError {
-  return new RepositoryError(
-    `the index in schema "${schema}" is of version ${version}; this backupctl knows ${SCHEMA_VERSION}`,
-    "upgrade backupctl, or give it another schema by metadata.schema",
-  );
-}
-
-/** The SQLSTATE of what a driver threw, or of what it threw because of. */
-function sqlState(error: unknown): string | undefined {
-  for (let current = error; current instanceof Error; current = current.cause) {
-    const { sqlstate, code } = current as { readonly sqlstate?: unknown; readonly code?: unknown };
-    const state = sqlstate ?? code;
-    if (typeof state === "string" && /^[0-9A-Z]{5}$/.test(state)) return state;
-  }
-  return undefined;
-}
-
-/** Undefined table, or invalid schema name. PostgreSQL docs, "PostgreSQL Error Codes". */
-function isLost(error: unknown): boolean {
-  return ["42P01", "3F000"].includes(sqlState(error) ?? "");
+function limit(count: number): number {
+  return Math.max(0, Math.trunc(count));
 }
 
 function incomingBackups(manifests: readonly BackupManifest[]): string {
@@ -247,5 +277,5 @@ function upsertFrom(schema: string, select: string): string {
   const names = UPSERT_COLUMNS.map(({ name }) => name);
   return `INSERT INTO ${schema}.backups (${names.join(", ")}) ${select}
     ON CONFLICT (cluster, system_identifier, id) DO UPDATE
-    SET ${names.map((name) => `${name} = excluded.${name}`).join(", ")}`;
+    SET ${names.map((name) => `${name} = excluded.${name}`).join(", ")}, removed_at = NULL`;
 }

@@ -3,7 +3,7 @@ import { quoteIdentifier, quoteLiteral } from "./sql_quote.ts";
 /** The schema of the index: one step a version, applied once, in order, never changed later. */
 
 /** The version that this program reads and writes: the last step's. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** Statements of each version, from 1 on. `schema` is quoted already. */
 const STEPS: readonly ((schema: string) => readonly string[])[] = [
@@ -52,21 +52,54 @@ const STEPS: readonly ((schema: string) => readonly string[])[] = [
     `COMMENT ON TABLE ${schema}.runs IS 'Every run of backupctl, the failed ones too'`,
     `CREATE INDEX runs_finished_at ON ${schema}.runs (cluster, finished_at DESC)`,
   ],
+  (schema) => [
+    `ALTER TABLE ${schema}.backups ADD COLUMN removed_at timestamptz`,
+    `COMMENT ON COLUMN ${schema}.backups.removed_at IS
+       'when it was found to be gone from the repository; null: it is there'`,
+    `CREATE TABLE ${schema}.storage_samples (
+       cluster text NOT NULL,
+       sampled_at timestamptz NOT NULL,
+       kind text NOT NULL,
+       count bigint NOT NULL,
+       raw_bytes bigint,
+       stored_bytes bigint NOT NULL,
+       PRIMARY KEY (cluster, sampled_at, kind))`,
+    `COMMENT ON TABLE ${schema}.storage_samples IS
+       'How much room the repository took after each run, by kind'`,
+    `CREATE TABLE ${schema}.audit (
+       event_id uuid PRIMARY KEY,
+       cluster text NOT NULL,
+       at timestamptz NOT NULL,
+       operation text NOT NULL,
+       command text NOT NULL,
+       outcome text NOT NULL CHECK (outcome IN ('succeeded', 'failed', 'interrupted')),
+       exit_status integer NOT NULL,
+       error_code text,
+       os_user text,
+       pg_role text,
+       host text,
+       tool_version text NOT NULL,
+       recorded_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+       recorded_by text NOT NULL DEFAULT session_user)`,
+    `COMMENT ON TABLE ${schema}.audit IS
+       'Who did what with the repository, where, and how it ended; no command line holds a secret'`,
+    `CREATE INDEX audit_at ON ${schema}.audit (cluster, at DESC)`,
+  ],
 ];
 
 /** The first half of the advisory lock's key: "back" in ASCII. The second is the schema's hash. */
 const LOCK_CLASS = 0x6261636b;
 
 /**
- * One statement, and so one transaction, that brings the schema to {@link SCHEMA_VERSION} from
- * whatever it is. Hosts that do it at the same time wait for each other.
+ * One statement, and so one transaction, that brings the schema to `version`, the newest one if not
+ * told otherwise, from whatever it is. Hosts that do it at the same time wait for each other.
  *
  * The schema is created only when absent: CREATE SCHEMA IF NOT EXISTS asks for the right to create
  * even where nothing is to be done.
  */
-export function migrationStatement(schemaName: string): string {
+export function migrationStatement(schemaName: string, version = SCHEMA_VERSION): string {
   const schema = quoteIdentifier(schemaName);
-  const steps = STEPS.map((step, index) =>
+  const steps = STEPS.slice(0, version).map((step, index) =>
     `IF current < ${index + 1} THEN
        ${step(schema).join(";\n")};
        INSERT INTO ${schema}.schema_version (version) VALUES (${index + 1});

@@ -1,5 +1,8 @@
 import { mapLimited } from "../domain/map_limited.ts";
-import { parseRunRecord, type RunRecord } from "./run_record.ts";
+import type { AuditEvent } from "./audit_event.ts";
+import { type JournalEntry, journalLine, parseJournalLine } from "./journal_entry.ts";
+import type { RunRecord } from "./run_record.ts";
+import type { StorageSample } from "./storage_sample.ts";
 
 const JOURNAL = "runs.jsonl";
 /** Only this user may read what failed and why. */
@@ -12,9 +15,11 @@ const UNDER_WAY = new Map<string, Promise<void>>();
 /** Where a journal delivers to. */
 export interface RunSink {
   recordRun(run: RunRecord): Promise<void>;
+  recordAudit(event: AuditEvent): Promise<void>;
+  recordStorage(sample: StorageSample): Promise<void>;
 }
 
-/** What became of a run that was to be recorded. */
+/** What became of something that was to be recorded. */
 export interface RecordResult {
   readonly recorded: boolean;
   /** Why it waits in the journal. */
@@ -24,13 +29,13 @@ export interface RecordResult {
 /** What a {@link RunJournal.reconcile} did. */
 export interface ReconcileReport {
   readonly delivered: number;
-  /** Lines that are no runs: cut short by a crash. They are dropped. */
+  /** Lines that nobody understands: cut short by a crash. They are dropped. */
   readonly unreadable: number;
 }
 
 /**
- * Runs that could not be recorded in PostgreSQL, kept in a local file until they can: JSON lines in
- * `<folder>/runs.jsonl`. Several processes may use one folder.
+ * Runs, and what else could not be recorded in PostgreSQL, kept in a local file until it can: JSON
+ * lines in `<folder>/runs.jsonl`. Several processes may use one folder.
  */
 export class RunJournal {
   readonly #folder: string;
@@ -47,24 +52,34 @@ export class RunJournal {
    * @throws {Error} when the file cannot be written either.
    */
   async record(run: RunRecord, sink: RunSink | undefined): Promise<RecordResult> {
+    return await this.recordEntry({ type: "run", run }, sink);
+  }
+
+  /** The same for anything. */
+  async recordEntry(entry: JournalEntry, sink: RunSink | undefined): Promise<RecordResult> {
     let reason: unknown;
     try {
       if (sink) {
         await this.reconcile(sink);
-        await sink.recordRun(run);
+        await deliver(entry, sink);
         return { recorded: true };
       }
     } catch (error) {
       reason = error;
     }
-    await this.append(run);
+    await this.appendEntry(entry);
     return { recorded: false, reason };
   }
 
   /** Adds a run, durable when it returns. */
   async append(run: RunRecord): Promise<void> {
+    await this.appendEntry({ type: "run", run });
+  }
+
+  /** Adds an entry, durable when it returns. */
+  async appendEntry(entry: JournalEntry): Promise<void> {
     // A crash may have left half a line behind: the newline in front keeps it from growing on.
-    const line = new TextEncoder().encode(`\n${JSON.stringify(run)}\n`);
+    const line = new TextEncoder().encode(`\n${journalLine(entry)}\n`);
     await Deno.mkdir(this.#folder, { recursive: true, mode: FOLDER_MODE });
     await this.#locked(async () => {
       const path = `${this.#folder}/${JOURNAL}`;
@@ -77,13 +92,19 @@ export class RunJournal {
 
   /** The runs that wait, oldest first. */
   async pending(): Promise<readonly RunRecord[]> {
+    const entries = await this.pendingEntries();
+    return entries.flatMap((entry) => entry.type === "run" ? [entry.run] : []);
+  }
+
+  /** Everything that waits, oldest first. */
+  async pendingEntries(): Promise<readonly JournalEntry[]> {
     const names = await this.#files();
     const texts = await mapLimited(names, 1, (name) => readIfThere(`${this.#folder}/${name}`));
-    return texts.flatMap((text) => parseLines(text).runs);
+    return texts.flatMap((text) => parseLines(text).entries);
   }
 
   /**
-   * Delivers the waiting runs. Each may be delivered twice when a crash comes in between, which
+   * Delivers what waits. Each may be delivered twice when a crash comes in between, which
    * the sink must make one.
    *
    * @throws {Error} the sink's; what was not delivered stays.
@@ -95,9 +116,9 @@ export class RunJournal {
       if (name === JOURNAL) continue;
       const path = `${this.#folder}/${name}`;
       const lines = parseLines(await readIfThere(path));
-      for (const run of lines.runs) await sink.recordRun(run);
+      for (const entry of lines.entries) await deliver(entry, sink);
       await Deno.remove(path).catch(ignoreMissing);
-      delivered += lines.runs.length;
+      delivered += lines.entries.length;
       unreadable += lines.unreadable;
     }
     return { delivered, unreadable };
@@ -148,10 +169,16 @@ export class RunJournal {
   }
 }
 
-function parseLines(text: string): { runs: RunRecord[]; unreadable: number } {
+async function deliver(entry: JournalEntry, sink: RunSink): Promise<void> {
+  if (entry.type === "run") return await sink.recordRun(entry.run);
+  if (entry.type === "audit") return await sink.recordAudit(entry.event);
+  return await sink.recordStorage(entry.sample);
+}
+
+function parseLines(text: string): { entries: JournalEntry[]; unreadable: number } {
   const lines = text.split("\n").filter((line) => line !== "");
-  const runs = lines.map(parseRunRecord).filter((run) => run !== undefined);
-  return { runs, unreadable: lines.length - runs.length };
+  const entries = lines.map(parseJournalLine).filter((entry) => entry !== undefined);
+  return { entries, unreadable: lines.length - entries.length };
 }
 
 async function readIfThere(path: string): Promise<string> {

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { RunJournal } from "../../../src/catalog/run_journal.ts";
+import type { AuditEvent } from "../../../src/catalog/audit_event.ts";
+import type { StorageSample } from "../../../src/catalog/storage_sample.ts";
 import type { RunRecord } from "../../../src/catalog/run_record.ts";
 
 function run(number: number, changes: Partial<RunRecord> = {}): RunRecord {
@@ -31,7 +33,38 @@ class Sink {
     this.runs.push(record);
     return Promise.resolve();
   }
+
+  readonly others: unknown[] = [];
+
+  recordAudit(event: AuditEvent): Promise<void> {
+    return Promise.resolve(void this.others.push(event));
+  }
+
+  recordStorage(sample: StorageSample): Promise<void> {
+    return Promise.resolve(void this.others.push(sample));
+  }
 }
+
+const event: AuditEvent = {
+  eventId: "00000000-0000-4000-8000-00000000000a",
+  cluster: "main",
+  at: "2026-11-23T02:25:03.004Z",
+  operation: "restore",
+  command: "backupctl restore --destination '/tmp/a b'",
+  outcome: "failed",
+  exitStatus: 9,
+  errorCode: "DESTINATION",
+  osUser: "postgres",
+  pgRole: null,
+  host: "db1",
+  toolVersion: "0.1.0",
+};
+
+const sample: StorageSample = {
+  cluster: "main",
+  at: "2026-11-23T02:25:03.004Z",
+  uses: [{ kind: "wal", count: 2, rawBytes: null, storedBytes: 700 }],
+};
 
 async function withFolder(work: (folder: string) => Promise<void>): Promise<void> {
   const parent = await Deno.makeTempDir();
@@ -137,5 +170,38 @@ Deno.test("RunJournal has nothing to say about a folder that is not there", asyn
     const journal = new RunJournal(folder);
     assert.deepEqual(await journal.pending(), []);
     assert.deepEqual(await journal.reconcile(new Sink()), { delivered: 0, unreadable: 0 });
+  });
+});
+
+Deno.test("RunJournal keeps audit events and samples beside the runs", async () => {
+  await withFolder(async (folder) => {
+    const journal = new RunJournal(folder);
+    await journal.recordEntry({ type: "audit", event }, undefined);
+    await journal.append(run(1));
+    await journal.recordEntry({ type: "storage", sample }, undefined);
+    assert.deepEqual(await journal.pending(), [run(1)]);
+    assert.deepEqual((await journal.pendingEntries()).map(({ type }) => type), [
+      "audit",
+      "run",
+      "storage",
+    ]);
+    const sink = new Sink();
+    assert.deepEqual(await journal.recordEntry({ type: "audit", event }, sink), { recorded: true });
+    assert.deepEqual(sink.runs, [run(1)]);
+    assert.deepEqual(sink.others, [event, sample, event]);
+  });
+});
+
+Deno.test("RunJournal takes half an event for none", async () => {
+  await withFolder(async (folder) => {
+    await new RunJournal(folder).append(run(1));
+    const { command: _, ...half } = event;
+    const lines = [{ audit: half }, { audit: 1 }, { storage: {} }, [], null, { other: event }];
+    const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+    await Deno.writeTextFile(`${folder}/runs.jsonl`, text, { append: true });
+    assert.deepEqual(await new RunJournal(folder).reconcile(new Sink()), {
+      delivered: 1,
+      unreadable: 6,
+    });
   });
 });
