@@ -89,6 +89,25 @@ export const EXPLANATIONS: readonly Explanation[] = [
     remedy: "Check bucket, prefix and --cluster; for a newer format, upgrade backupctl.",
   },
   {
+    code: "LEASE_HELD",
+    status: 11,
+    meaning: "Another run, perhaps on another host, does what must not be done twice at a time.",
+    remedy: "The message names it. Wait for it; the lease of a dead process runs out by itself.",
+  },
+  {
+    code: "LEASE_LOST",
+    status: 11,
+    meaning: "The run was suspended until others could take over, and stopped before its next write.",
+    remedy: "Run the command again. Was the machine asleep, or the store out of reach for long?",
+  },
+  {
+    code: "KEY",
+    status: 12,
+    meaning: "An identity that opens encrypted objects is missing, is none, or is another one's.",
+    remedy: 'Give the right one with --identity or encryption.identity_file; "backupctl key check" ' +
+      "tells what an identity opens.",
+  },
+  {
     code: "VERSION_NOT_SUPPORTED",
     status: 13,
     meaning: "The PostgreSQL version, or a client program's, cannot do what was asked.",

@@ -128,6 +128,43 @@ export class RepositoryError extends BackupctlError {
   readonly exitCode = 10;
 }
 
+/** Another run, perhaps on another host, does what must not be done twice at a time. */
+export class LeaseHeldError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
+  readonly code = "LEASE_HELD";
+  /** See {@link BackupctlError.exitCode}. */
+  readonly exitCode = 11;
+  /** @param holder who holds it, for people. */
+  constructor(holder: string, detail = "it must come to its end first", options?: ErrorCause) {
+    super(
+      `${holder} is under way: ${detail}`,
+      "wait for it; when its process is dead, its lease runs out some minutes after its last sign " +
+        'of life, and "backupctl status" shows when',
+      options,
+    );
+  }
+}
+
+/** This run was held up until others may have taken over; it stopped before its next write. */
+export class LeaseLostError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
+  readonly code = "LEASE_LOST";
+  /** See {@link BackupctlError.exitCode}. */
+  readonly exitCode = 11;
+  /** @param what the run; `why` it lost its lease. */
+  constructor(what: string, why: string, options?: ErrorCause) {
+    super(`the lease of ${what} is lost: ${why}`, "run the command again", options);
+  }
+}
+
+/** An identity that opens encrypted objects is missing, is none, or belongs to somebody else. */
+export class KeyError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
+  readonly code = "KEY";
+  /** See {@link BackupctlError.exitCode}. */
+  readonly exitCode = 12;
+}
+
 /** The PostgreSQL version, or a client program's, cannot do what was asked. */
 export class VersionError extends BackupctlError {
   /** Stable, see {@link BackupctlError.code}. */
