@@ -104,6 +104,18 @@ export const webUrl = v.pipe(
   }, "is not an http:// or https:// address without user and password"),
 );
 
+/** A mailbox such as `dba@example.com` or `DBA <dba@example.com>`, in characters of one line. */
+export const mailAddress = matching(
+  /^([^<>,;@]*<[^\s<>,;@]+@[^\s<>,;@]+>|[^\s<>,;@]+@[^\s<>,;@]+)$/,
+  "is not an address such as dba@example.com",
+);
+
+/** Hours and minutes on a wall clock. */
+export const timeOfDay = matching(
+  /^([01]\d|2[0-3]):[0-5]\d$/,
+  'is not a time of day such as "22:00"',
+);
+
 /** A connection string of libpq. */
 export const postgresUrl = matching(
   /^postgres(ql)?:\/\/\S+$/,

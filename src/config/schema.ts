@@ -88,30 +88,56 @@ const email = v.object({
   user: v.exactOptional(leaf.text),
   password: v.exactOptional(leaf.text),
   password_file: v.exactOptional(leaf.path),
-  from: leaf.text,
-  to: v.pipe(v.array(leaf.text, "is not a list"), v.minLength(1, "names nobody")),
+  from: leaf.mailAddress,
+  to: v.pipe(v.array(leaf.mailAddress, "is not a list"), v.minLength(1, "names nobody")),
+  ca_file: v.exactOptional(leaf.path),
 });
 
 const webhook = v.object({
+  name: v.exactOptional(leaf.label),
   url: leaf.webUrl,
   kind: v.optional(
-    leaf.oneOf(["generic", "slack", "teams", "pagerduty", "alertmanager"]),
+    leaf.oneOf(["generic", "slack", "teams", "discord", "pagerduty", "alertmanager"]),
     "generic",
   ),
   secret: v.exactOptional(leaf.text),
   secret_file: v.exactOptional(leaf.path),
+  ca_file: v.exactOptional(leaf.path),
+});
+
+const heartbeat = v.object({
+  url: leaf.webUrl,
+  ca_file: v.exactOptional(leaf.path),
+});
+
+const quietTime = v.object({
+  from: leaf.timeOfDay,
+  to: leaf.timeOfDay,
+  days: v.exactOptional(
+    v.array(leaf.oneOf(["sun", "mon", "tue", "wed", "thu", "fri", "sat"]), "is not a list"),
+  ),
+  timezone: v.exactOptional(leaf.timezone),
 });
 
 const alertRules = v.object({
   full_max_age: v.optional(leaf.duration, "8d"),
   wal_lag: v.optional(leaf.duration, "10m"),
   disk_free: v.optional(leaf.percentage, "10%"),
+  prune_max_age: v.optional(leaf.duration, "8d"),
+  drill_max_age: v.exactOptional(leaf.duration),
+  verify_max_age: v.exactOptional(leaf.duration),
+  schedule_late: v.optional(leaf.duration, "15m"),
+  expiry_warning: v.optional(leaf.duration, "14d"),
 });
 
 const alerts = v.object({
   email: v.exactOptional(email),
   webhooks: v.optional(v.array(webhook, "is not a list"), []),
+  heartbeat: v.exactOptional(heartbeat),
   rules: v.optional(alertRules, {}),
+  quiet: v.optional(v.array(quietTime, "is not a list"), []),
+  repeat: v.optional(leaf.duration, "24h"),
+  resolve_after: v.optional(leaf.duration, "5m"),
 });
 
 const metadata = v.object({
