@@ -64,6 +64,7 @@ function stepBehind(
 ): Step | undefined {
   const [system, room, id, name] = key.slice(cluster.length + 1).split("/");
   if (system === undefined || room === undefined) return undefined;
+  if (system === "keys") return { leapTo: behind(`${clusterFolder(cluster)}keys/`), far: true };
   const folder = `${clusterFolder(cluster)}${system}/${room}/`;
   if (room !== "backups") return { leapTo: behind(folder), far: room === "wal" };
   if (id === undefined || name === undefined || name < MANIFEST_NAME || open) return undefined;

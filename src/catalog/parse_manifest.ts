@@ -37,9 +37,11 @@ const RULES: readonly {
       [timeline, startLsn, stopLsn, walSegmentBytes].every((value) => value !== null),
   },
   {
-    fault: "a dump has the name of its database and nothing else has one",
-    holds: ({ objects }) =>
-      objects.every(({ role, database }) => (role === "dump") === (database !== undefined)),
+    fault: "a dump that is not encrypted has the name of its database and nothing else has one",
+    holds: ({ objects, encryption }) =>
+      objects.every(({ role, database }) =>
+        (role === "dump" && encryption === null) === (database !== undefined)
+      ),
   },
 ];
 

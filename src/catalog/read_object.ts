@@ -12,8 +12,23 @@ import type { ObjectStore, ReadOptions } from "../storage/storage.ts";
 export async function readTextObject(
   store: ObjectStore,
   key: string,
-  { limit, ...options }: ReadOptions & { readonly limit: number },
+  options: ReadOptions & { readonly limit: number },
 ): Promise<string> {
+  return decodeUtf8(await readObject(store, key, options), key);
+}
+
+/**
+ * Reads a small object.
+ *
+ * @param options.limit bytes; more of them are somebody's attack or mistake.
+ * @throws {ObjectMissingError} when the store itself says that it is absent.
+ * @throws {IntegrityError} when it is longer than `limit`.
+ */
+export async function readObject(
+  store: ObjectStore,
+  key: string,
+  { limit, ...options }: ReadOptions & { readonly limit: number },
+): Promise<Bytes> {
   const stream = await store.get(key, options);
   const parts: Bytes[] = [];
   let length = 0;
@@ -22,11 +37,10 @@ export async function readTextObject(
     if (length > limit) throw new IntegrityError(`${key} is longer than ${limit} bytes`);
     parts.push(part);
   }
-  return await decodeUtf8(parts, key);
+  return await new Blob([...parts]).bytes();
 }
 
-async function decodeUtf8(parts: readonly Bytes[], key: string): Promise<string> {
-  const bytes = await new Blob([...parts]).bytes();
+function decodeUtf8(bytes: Bytes, key: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {

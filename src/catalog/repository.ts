@@ -1,3 +1,4 @@
+import type { ObjectOpener, ObjectSealer } from "../crypto/crypto.ts";
 import type { BackupKind, BackupMethod } from "../domain/backup_id.ts";
 import { backupId } from "../domain/backup_id.ts";
 import { MiB } from "../domain/bytes.ts";
@@ -26,6 +27,7 @@ import { claimFolder, freeFolder } from "./claim_folder.ts";
 import { backupFolder, manifestKey } from "./layout.ts";
 import { listManifests, type ManifestKey } from "./list_manifests.ts";
 import { parseManifest } from "./parse_manifest.ts";
+import { withOpenedPart, withSealedPart } from "./private_part.ts";
 import { readTextObject } from "./read_object.ts";
 import { createHeader, readHeader } from "./repository_header.ts";
 import { stableJson } from "./stable_json.ts";
@@ -45,6 +47,10 @@ export interface RepositoryOptions {
   readonly cluster: string;
   /** What time it is. @default {systemClock} */
   readonly clock?: Clock;
+  /** Encrypts the names in the manifests of encrypted backups. */
+  readonly sealer?: ObjectSealer;
+  /** Opens them; without it, such manifests are listed without their names. */
+  readonly opener?: ObjectOpener;
 }
 
 /**
@@ -60,12 +66,19 @@ class StoreRepository implements Repository {
   readonly cluster: string;
   readonly location: string;
   readonly #store: ObjectStore;
+  readonly #sealer: ObjectSealer | undefined;
+  readonly #opener: ObjectOpener | undefined;
   readonly #clock: Clock;
 
-  constructor(store: ObjectStore, { cluster, clock = systemClock }: RepositoryOptions) {
+  constructor(
+    store: ObjectStore,
+    { cluster, clock = systemClock, sealer, opener }: RepositoryOptions,
+  ) {
     this.cluster = checkLabel("the cluster's name", cluster);
     this.location = `${store.location.replace(/\/+$/, "")}/${cluster}`;
     this.#store = store;
+    this.#sealer = sealer;
+    this.#opener = opener;
     this.#clock = clock;
   }
 
@@ -132,7 +145,8 @@ class StoreRepository implements Repository {
 
   async commit(manifest: BackupManifest, signal?: AbortSignal): Promise<ObjectInfo> {
     const key = manifestKey(this.cluster, manifest);
-    const text = stableJson(manifest);
+    const stored = await withSealedPart(manifest, { key, sealer: this.#sealer });
+    const text = stableJson(stored);
     const expected = { ...manifest, cluster: this.cluster };
     parseManifest(text, { where: key, expected }); // nothing may be committed that no one can read
     await mapLimited(manifest.objects, CONCURRENCY, async (object) => {
@@ -217,7 +231,8 @@ class StoreRepository implements Repository {
     const options = { limit: MANIFEST_LIMIT_BYTES, ...reading(signal) };
     const text = await readTextObject(this.#store, key, options);
     const expected = { cluster: this.cluster, systemIdentifier, id };
-    return parseManifest(text, { where: key, expected });
+    const stored = parseManifest(text, { where: key, expected });
+    return await withOpenedPart(stored, { key, opener: this.#opener });
   }
 
   async #isEmpty(folder: string, signal?: AbortSignal): Promise<boolean> {

@@ -20,7 +20,13 @@ import type { ObjectStore } from "../storage/storage.ts";
 import type { Context } from "./context.ts";
 
 /** The object store or folder that the configuration names. @throws {ConfigError} when none. */
-export async function openStore({ repository }: Config, log?: Log): Promise<ObjectStore> {
+export async function openStore(config: Config, log?: Log): Promise<ObjectStore> {
+  const store = await storeOf(config, log);
+  if (config.encryption) (await import("./seals.ts")).rememberStore(config, store);
+  return store;
+}
+
+async function storeOf({ repository }: Config, log?: Log): Promise<ObjectStore> {
   if (repository.type === "directory") {
     const { DirectoryStore } = await import("../storage/directory.ts");
     return new DirectoryStore(repository.path!);
@@ -37,9 +43,14 @@ export async function openStore({ repository }: Config, log?: Log): Promise<Obje
 }
 
 /** The cluster's backups in a store. Reads nothing yet. */
-export async function openCatalog(store: ObjectStore, { cluster }: Config): Promise<Repository> {
+export async function openCatalog(store: ObjectStore, config: Config): Promise<Repository> {
   const { openRepository } = await import("../catalog/repository.ts");
-  return openRepository(store, { cluster });
+  const { sealer, opener } = config.encryption ? (await import("./seals.ts")).sealsOf(config) : {};
+  return openRepository(store, {
+    cluster: config.cluster,
+    ...(sealer && { sealer }),
+    ...(opener && { opener }),
+  });
 }
 
 /**
@@ -91,14 +102,21 @@ export async function openPrograms(
   return new LocalPrograms({ env, ...(postgres.bin !== "auto" && { bin: postgres.bin }) });
 }
 
-/** Threads that compress, as many as `jobs` or the configuration say. */
+/**
+ * Threads that compress, as many as `jobs` or the configuration say. What they make is encrypted
+ * when the configuration asks for it.
+ */
 export async function openCodecs(
-  { backup }: Config,
+  config: Config,
   jobs: number | undefined,
 ): Promise<CodecPool & Disposable> {
+  const { backup, encryption } = config;
   const { WorkerPool } = await import("../codec/worker_pool.ts");
   const size = jobs ?? (backup.jobs === "auto" ? undefined : backup.jobs);
-  return new WorkerPool(size);
+  const threads = new WorkerPool(size);
+  if (!encryption) return threads;
+  const { SealingPool } = await import("../codec/sealing_pool.ts");
+  return new SealingPool(threads, (await import("./seals.ts")).newSeals(config));
 }
 
 /** The index in PostgreSQL with a session of its own; undefined when it is switched off. */

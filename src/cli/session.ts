@@ -17,6 +17,10 @@ export async function loadSettings({ options, env }: Context): Promise<LoadedCon
   if (options.cluster !== undefined) {
     flags.push({ path: ["cluster"], flag: "--cluster", value: options.cluster });
   }
+  if (options.identity !== undefined) {
+    const path = ["encryption", "identity_file"] as const;
+    flags.push({ path, flag: "--identity", value: options.identity });
+  }
   if (options.logFormat !== undefined) {
     flags.push({ path: ["log", "format"], flag: "--log-format", value: options.logFormat });
   }

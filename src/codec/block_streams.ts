@@ -3,7 +3,7 @@ import type { Bytes } from "../domain/bytes.ts";
 import { IntegrityError } from "../domain/errors.ts";
 import { BLOCK_BYTES } from "./block.ts";
 import { BlockReader } from "./block_reader.ts";
-import type { CodecSpec, StoredForm } from "./codec_port.ts";
+import type { CodecSpec, ExpectedForm } from "./codec_port.ts";
 import { StoredFormCheck } from "./stored_form_check.ts";
 
 /** One block of a stream, raw or stored. */
@@ -75,7 +75,7 @@ export function passBlocks(): TransformStream<Bytes, StreamBlock> {
 /** Splits stored bytes into whole blocks and compares the object as a whole with `expected`. */
 export function splitBlocks(
   algorithm: CodecSpec["algorithm"],
-  expected?: StoredForm,
+  expected?: ExpectedForm,
 ): TransformStream<Bytes, StreamBlock> {
   const outlet = new Outlet();
   const reader = new BlockReader(algorithm);

@@ -18,6 +18,9 @@ export interface StoredForm {
   readonly sha256: string;
 }
 
+/** What is known of a stored object before it is read; all that is known must turn out true. */
+export type ExpectedForm = Partial<StoredForm>;
+
 /** Both directions of one algorithm. */
 export interface Codec {
   /** What it was made for. */
@@ -30,19 +33,30 @@ export interface Codec {
    *
    * @param options.cut false when every chunk that is written already is a block of at most 1 MiB
    * (its buffer is transferred: the writer must not touch it again).
+   * @param options.name the object's full key in the store: a pool that encrypts binds it to that.
    */
-  encode(options?: { readonly cut?: boolean; readonly signal?: AbortSignal }): TransformStream<
-    Bytes,
-    Bytes
-  >;
+  encode(
+    options?: {
+      readonly cut?: boolean;
+      readonly name?: string;
+      readonly signal?: AbortSignal;
+    },
+  ): TransformStream<Bytes, Bytes>;
 
   /**
    * Decompresses block by block. Errors with {@link IntegrityError}, after at most the good
    * blocks before the fault, when a block is damaged or cut short, or when the whole is not
    * `expected`.
+   *
+   * @param options.sealedAs the key under which an encrypted object is stored; absent: it is not
+   * encrypted.
    */
   decode(
-    options?: { readonly expected?: StoredForm; readonly signal?: AbortSignal },
+    options?: {
+      readonly expected?: ExpectedForm;
+      readonly sealedAs?: string;
+      readonly signal?: AbortSignal;
+    },
   ): TransformStream<Bytes, Bytes>;
 }
 
@@ -52,6 +66,18 @@ export interface CodecPool {
   readonly size: number;
   /** Both directions of one algorithm on these threads. */
   codec(spec: CodecSpec): Codec;
+  /** Whether what is encoded is encrypted as well. @default {false} */
+  readonly sealing?: boolean;
+  /**
+   * Opens an encrypted object and leaves it compressed, for who decodes it elsewhere. Errors with
+   * {@link KeyError} when no identity opens it.
+   *
+   * @param name the key under which it is stored.
+   */
+  unseal?(
+    name: string,
+    options?: { readonly expected?: ExpectedForm; readonly signal?: AbortSignal },
+  ): TransformStream<Bytes, Bytes>;
   /** Ends the threads; streams under way fail. */
   close(): void;
 }

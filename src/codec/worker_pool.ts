@@ -3,7 +3,7 @@ import { RunFailedError } from "../domain/errors.ts";
 import { decodeBlock, encodeBlock } from "./block.ts";
 import type { StreamBlock } from "./block_streams.ts";
 import { cutBlocks, passBlocks, splitBlocks } from "./block_streams.ts";
-import type { Codec, CodecPool, CodecSpec, StoredForm } from "./codec_port.ts";
+import type { Codec, CodecPool, CodecSpec, ExpectedForm } from "./codec_port.ts";
 import type { CodecJob } from "./codec_job.ts";
 import { CodecThread } from "./codec_thread.ts";
 import { orderedMap } from "./ordered_map.ts";
@@ -64,7 +64,7 @@ export class WorkerPool implements CodecPool {
     this.close();
   }
 
-  #decoder(spec: CodecSpec, expected: StoredForm | undefined, signal: AbortSignal | undefined) {
+  #decoder(spec: CodecSpec, expected: ExpectedForm | undefined, signal: AbortSignal | undefined) {
     const { algorithm } = spec;
     return this.#joined(
       splitBlocks(algorithm, expected),

@@ -24,10 +24,12 @@ export function checkLayer(layer: Layer): readonly Fault[] {
 
 /** Backups in clear text, while somebody believes that they are encrypted, must never be. */
 function encryptionFaults(layer: Layer): readonly Fault[] {
-  if (layer.tree["encryption"] === undefined) return [];
+  const encryption = layer.tree["encryption"];
+  if (encryption === undefined) return [];
+  if (!isTree(encryption) || Object.keys(encryption).length > 0) return [];
   const path = ["encryption"];
-  const message = "this version cannot encrypt, so it refuses to store anything; remove the key, " +
-    "or let the bucket encrypt (repository.sse)";
+  const message = "names neither recipients nor an identity_file, so nothing would be encrypted; " +
+    "remove the key, or name a recipient";
   return [{ place: layer.place(path), path, message }];
 }
 

@@ -168,11 +168,16 @@ function parseValue(
   return { value: text };
 }
 
-/** Lists of words are split at commas; lists of groups are YAML, such as `[{name: weekly, …}]`. */
+/** Files of age recipients have one a line, and comments. */
+function isListed(part: string): boolean {
+  return part !== "" && !part.startsWith("#");
+}
+
+/** Lists of words are split at commas and lines; lists of groups are YAML, such as `[{name: weekly, …}]`. */
 function parseList(text: string, grammar: Grammar) {
   const item = (grammar as unknown as { readonly item: Grammar }).item;
   if (!item.entries) {
-    return { value: text.split(",").map((part) => part.trim()).filter((part) => part !== "") };
+    return { value: text.split(/[,\n]/).map((part) => part.trim()).filter(isListed) };
   }
   const { layer, faults } = yamlLayer(`list: ${text}`, "the value");
   if (faults.length > 0) return { value: [], fault: "is not a list in YAML's [{key: value}] form" };

@@ -5,6 +5,7 @@
  * @module
  */
 import * as v from "valibot";
+import { isAgeRecipient } from "../domain/age_recipient.ts";
 import { parseDuration } from "../domain/duration.ts";
 import { UsageError } from "../domain/errors.ts";
 import { checkLabel } from "../domain/label.ts";
@@ -120,6 +121,12 @@ export const timeOfDay = matching(
 export const postgresUrl = matching(
   /^postgres(ql)?:\/\/\S+$/,
   "is not a postgres:// address",
+);
+
+/** Whom backups are encrypted to; the checksum is checked. */
+export const recipient = v.pipe(
+  text,
+  v.check(isAgeRecipient, 'is not an age recipient ("age1…"); its checksum must be right'),
 );
 
 /** An SQL identifier that needs no quotes. */

@@ -55,7 +55,9 @@ const compression = v.object({
 });
 
 const encryption = v.object({
-  recipients: v.exactOptional(v.array(leaf.text, "is not a list")),
+  recipients: v.exactOptional(
+    v.pipe(v.array(leaf.recipient, "is not a list"), v.minLength(1, "names nobody")),
+  ),
   identity_file: v.exactOptional(leaf.path),
 });
 

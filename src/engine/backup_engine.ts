@@ -111,7 +111,7 @@ export class BackupEngine {
       readonly stoppedAt: Date;
     },
   ): BackupManifest {
-    const { repository, toolVersion, host } = this.#parts;
+    const { repository, codecs, toolVersion, host } = this.#parts;
     const physical = options.method === "physical";
     return {
       format: "backupctl.backup",
@@ -137,7 +137,7 @@ export class BackupEngine {
       rawBytes: sum(content.objects.map((object) => object.rawBytes)),
       storedBytes: sum(content.objects.map((object) => object.storedBytes)),
       codec: options.codec,
-      encryption: null,
+      encryption: codecs.sealing ? { scheme: "backupctl.seal/1" } : null,
       pageChecksums: physical ? identity.dataChecksums : null,
       host,
       tool: { name: "backupctl", version: toolVersion },

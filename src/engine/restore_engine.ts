@@ -5,6 +5,7 @@ import { absentObjects } from "./absent_objects.ts";
 import { planLogicalRestore } from "./logical/plan_logical_restore.ts";
 import { restoreLogical } from "./logical/restore_logical.ts";
 import { OTHER_BACKUP_HINT } from "./naming_object.ts";
+import { refuseClosed } from "./sealed_as.ts";
 import type { RestoreOptions, RestoreParts, RestorePlan, RestoreReport } from "./parts.ts";
 import { planPhysicalRestore } from "./physical/plan_physical_restore.ts";
 import { restorePhysical } from "./physical/restore_physical.ts";
@@ -70,8 +71,13 @@ export class RestoreEngine {
     });
   }
 
-  /** What {@link RestoreEngine.restore} would do; moves nothing. */
+  /**
+   * What {@link RestoreEngine.restore} would do; moves nothing.
+   *
+   * @throws {KeyError} when it is encrypted and no identity opens it.
+   */
   async plan(backup: BackupManifest, options: RestoreOptions): Promise<RestorePlan> {
+    refuseClosed(backup, this.#parts.codecs);
     const plan = backup.method === "physical" ? planPhysicalRestore : planLogicalRestore;
     const found = await plan(this.#parts, { backup, options });
     const absent = await this.#absent(backup, options);
@@ -82,10 +88,12 @@ export class RestoreEngine {
   /**
    * Restores `backup`.
    *
+   * @throws {KeyError} when it is encrypted and no identity opens it.
    * @throws {DestinationError} before the first byte when the destination cannot take it.
    * @throws {IntegrityError} naming the object that is damaged or missing.
    */
   async restore(backup: BackupManifest, options: RestoreOptions): Promise<RestoreReport> {
+    refuseClosed(backup, this.#parts.codecs);
     const absent = await this.#absent(backup, options);
     // Now, and not after hours at the last object.
     if (absent.length > 0) throw new IntegrityError(summary(absent), OTHER_BACKUP_HINT);

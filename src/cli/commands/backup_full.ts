@@ -137,6 +137,7 @@ async function withParts<Result>(
   work: (parts: BackupParts) => Promise<Result>,
 ): Promise<Result> {
   const { config } = session.loaded;
+  if (config.encryption) (await import("../seals.ts")).requireRecipients(config);
   const connection = await resolveServer(config, context);
   const store = await openStore(config, session.log);
   await using server = await openServer(connection);

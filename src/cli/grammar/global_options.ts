@@ -15,6 +15,10 @@ export const globalOptions = object("Global options", {
     description: message`The cluster's name in the repository (default: main)`,
     hidden: "usage",
   })),
+  identity: optional(option("--identity", words("FILE"), {
+    description: message`Open encrypted backups with this age identity; - is standard input`,
+    hidden: "usage",
+  })),
   output: optional(option("--output", choice(["text", "json"], { metavar: "FORM" }), {
     description: message`Results and errors as text or as one JSON document`,
     hidden: "usage",

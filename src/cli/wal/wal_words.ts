@@ -17,6 +17,7 @@ export const WITH_VALUE: ReadonlySet<string> = new Set([
   "--config",
   "--cluster",
   "--stanza",
+  "--identity",
   "--output",
   "--log-format",
   "--progress",

@@ -2,6 +2,7 @@ import type { BackupManifest, ManifestObject } from "../../catalog/catalog.ts";
 import type { Bytes } from "../../domain/bytes.ts";
 import type { RestoreParts } from "../parts.ts";
 import { namingObject } from "../naming_object.ts";
+import { sealedAs } from "../sealed_as.ts";
 
 /** An object of the backup that is being restored. */
 export interface DumpSource {
@@ -24,7 +25,11 @@ export async function withRawObject<T>(
   const options = signal ? { signal } : {};
   return await namingObject(`${repository.folder(backup)}${object.key}`, async (key) => {
     const stored = await store.get(key, options);
-    const decoder = codecs.codec(backup.codec).decode({ expected: object, ...options });
+    const decoder = codecs.codec(backup.codec).decode({
+      expected: object,
+      ...sealedAs(backup, key),
+      ...options,
+    });
     const counter = new TransformStream<Bytes, Bytes>({
       transform(bytes, controller) {
         progress.advance(bytes.length);

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import type { BackupSlot, ManifestObject } from "../../catalog/catalog.ts";
 import type { Bytes } from "../../domain/bytes.ts";
 import type { BackupParts, FullBackupOptions } from "../parts.ts";
@@ -23,6 +23,7 @@ export async function storeEncoded(
   },
 ): Promise<ManifestObject> {
   const codec = codecs.codec(options.codec);
+  const key = (codecs.sealing ? concealed({ name, role }) : name) + codec.extension;
   const signal = options.signal ? { signal: options.signal } : {};
   const hash = createHash("sha256");
   let [rawBytes, storedBytes] = [0, 0];
@@ -31,12 +32,11 @@ export async function storeEncoded(
       rawBytes += bytes.length;
       progress.advance(bytes.length);
     }))
-    .pipeThrough(codec.encode(signal))
+    .pipeThrough(codec.encode({ name: slot.folder + key, ...signal }))
     .pipeThrough(tap((bytes) => {
       storedBytes += bytes.length;
       hash.update(bytes);
     }));
-  const key = name + codec.extension;
   await store.put(slot.folder + key, body, { ifAbsent: true, ...signal });
   return {
     key,
@@ -46,6 +46,11 @@ export async function storeEncoded(
     storedBytes,
     sha256: hash.digest("hex"),
   };
+}
+
+/** An encrypted backup does not show the names of databases. */
+function concealed({ name, role }: Pick<NewObject, "name" | "role">): string {
+  return role === "dump" ? `${randomBytes(8).toString("hex")}.dump` : name;
 }
 
 function tap(see: (bytes: Bytes) => void): TransformStream<Bytes, Bytes> {

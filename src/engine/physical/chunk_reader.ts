@@ -1,4 +1,4 @@
-import type { CodecSpec, StoredForm } from "../../codec/codec.ts";
+import type { CodecSpec, ExpectedForm } from "../../codec/codec.ts";
 import { BlockReader, decodeBlock, StoredFormCheck } from "../../codec/codec.ts";
 import { type Bytes, discard } from "../../domain/bytes.ts";
 import { IntegrityError } from "../../domain/errors.ts";
@@ -16,7 +16,7 @@ export class ChunkReader {
 
   constructor(
     handler: TarHandler,
-    form: { readonly algorithm: CodecSpec["algorithm"]; readonly expected: StoredForm },
+    form: { readonly algorithm: CodecSpec["algorithm"]; readonly expected: ExpectedForm },
   ) {
     this.#algorithm = form.algorithm;
     this.#blocks = new BlockReader(form.algorithm);

@@ -28,8 +28,8 @@ export class ObjectUpload {
   #storedBytes = 0;
 
   constructor(store: ObjectStore, options: UploadOptions) {
-    const { codec, cut, signal } = options;
-    const encoder = codec.encode({ cut, ...(signal && { signal }) });
+    const { codec, cut, folder, key, signal } = options;
+    const encoder = codec.encode({ cut, name: `${folder}${key}`, ...(signal && { signal }) });
     this.#writer = encoder.writable.getWriter();
     // Its failures arrive at write and at finished as well.
     this.#writer.closed.catch(() => {});

@@ -9,6 +9,7 @@ import { DestinationFolders } from "./destination_folders.ts";
 import { namingObject, OTHER_BACKUP_HINT } from "../naming_object.ts";
 import { planPhysicalRestore, type RestoreRun } from "./plan_physical_restore.ts";
 import { REQUIRED_FILES } from "./required_files.ts";
+import { sealedAs } from "../sealed_as.ts";
 import { restoreOwner } from "./restore_owner.ts";
 import { writeNewFile } from "../destination/sync_folders.ts";
 import { unpackChunks } from "./unpack_chunks.ts";
@@ -102,6 +103,7 @@ async function restoreInto(
   const unpacked = await unpackChunks(parts, {
     folder,
     chunks: backup.objects.filter(({ role }) => role === "chunk"),
+    sealed: backup.encryption !== null,
     setup: { folders: target.folders, owner: target.owner, algorithm: backup.codec.algorithm },
     jobs: options.jobs,
     ...(options.signal && { signal: options.signal }),
@@ -134,11 +136,12 @@ async function restoreManifest(
   const object = backup.objects.find(({ role }) => role === "backup_manifest");
   if (!object) throw new IntegrityError(`backup ${backup.id} has no backup_manifest`);
   const path = `${folders.destination}/backup_manifest`;
-  const decoder = codecs.codec(backup.codec).decode({
-    expected: object,
-    ...(signal && { signal }),
-  });
   await namingObject(`${repository.folder(backup)}${object.key}`, async (key) => {
+    const decoder = codecs.codec(backup.codec).decode({
+      expected: object,
+      ...sealedAs(backup, key),
+      ...(signal && { signal }),
+    });
     const stored = await store.get(key, signal ? { signal } : {});
     await writeNewFile(path, stored.pipeThrough(decoder));
   });

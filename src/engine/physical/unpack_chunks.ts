@@ -13,6 +13,8 @@ export interface UnpackChunksOptions {
   /** Prefix of the chunks' keys. */
   readonly folder: string;
   readonly chunks: readonly ManifestObject[];
+  /** Whether they are encrypted. */
+  readonly sealed: boolean;
   readonly setup: UnpackSetup;
   /** How many threads. */
   readonly jobs: number;
@@ -27,8 +29,8 @@ export interface UnpackChunksOptions {
  * @throws {DestinationError} when a file cannot be written.
  */
 export async function unpackChunks(
-  { store, progress }: RestoreParts,
-  { folder, chunks, setup, jobs, signal }: UnpackChunksOptions,
+  { store, codecs, progress }: RestoreParts,
+  { folder, chunks, sealed, setup, jobs, signal }: UnpackChunksOptions,
 ): Promise<UnpackedChunk> {
   const failed = new AbortController();
   const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
@@ -47,7 +49,11 @@ export async function unpackChunks(
       const chunk = await namingObject(`${folder}${object.key}`, async (key) => {
         const stored = await store.get(key, { signal: either });
         const onProgress = (rawBytes: number) => progress.advance(rawBytes);
-        return await thread.unpack(stored, { expected: object, onProgress, signal: either });
+        const options = { onProgress, signal: either };
+        if (!sealed) return await thread.unpack(stored, { expected: object, ...options });
+        // WebCrypto opens on threads of its own; the thread gets what was compressed.
+        const opened = stored.pipeThrough(codecs.unseal!(key, { expected: object, ...options }));
+        return await thread.unpack(opened, { expected: { rawBytes: object.rawBytes }, ...options });
       }).catch((error) => {
         failed.abort(error);
         throw error;

@@ -1,5 +1,5 @@
 /** What the main thread and an unpacking thread say to each other. */
-import type { CodecSpec, StoredForm } from "../../codec/codec.ts";
+import type { CodecSpec, ExpectedForm } from "../../codec/codec.ts";
 import type { Bytes } from "../../domain/bytes.ts";
 import type { FileOwner } from "./file_owner.ts";
 import type { RestoreFolders } from "./member_path.ts";
@@ -14,7 +14,7 @@ export interface UnpackSetup {
 /** To the thread: `setup` once, then for each chunk `begin`, `bytes` …, `end`. */
 export type UnpackRequest =
   | { readonly type: "setup"; readonly setup: UnpackSetup }
-  | { readonly type: "begin"; readonly expected: StoredForm }
+  | { readonly type: "begin"; readonly expected: ExpectedForm }
   | { readonly type: "bytes"; readonly bytes: Bytes }
   | { readonly type: "end" };
 

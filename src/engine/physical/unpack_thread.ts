@@ -1,4 +1,4 @@
-import type { StoredForm } from "../../codec/codec.ts";
+import type { ExpectedForm } from "../../codec/codec.ts";
 import type { Bytes } from "../../domain/bytes.ts";
 import { MiB } from "../../domain/bytes.ts";
 import { DestinationError, IntegrityError } from "../../domain/errors.ts";
@@ -9,7 +9,7 @@ const WINDOW_BYTES = 4 * MiB;
 
 /** How one chunk is handed over. */
 export interface UnpackOptions {
-  readonly expected: StoredForm;
+  readonly expected: ExpectedForm;
   /** So many more raw bytes are on disk. */
   readonly onProgress: (rawBytes: number) => void;
   readonly signal: AbortSignal;
