@@ -208,7 +208,11 @@ export class MetadataManager {
    * @returns how many backups the index holds now.
    */
   async rebuild(repository: Repository, signal?: AbortSignal): Promise<number> {
-    const manifests = await repository.backups(signal ? { signal } : {});
+    return await this.replaceBackups(await repository.backups(signal ? { signal } : {}));
+  }
+
+  /** The same with manifests that were read already. */
+  async replaceBackups(manifests: readonly BackupManifest[]): Promise<number> {
     await this.#query(
       `WITH incoming AS (${incomingBackups(manifests)}),
         removed AS (

@@ -20,6 +20,14 @@ export interface RunReport {
   readonly error?: unknown;
 }
 
+/** Runs that add backups or remove them. */
+const CHANGES: ReadonlySet<string> = new Set([
+  "backup full",
+  "backup incremental",
+  "delete",
+  "prune",
+]);
+
 /**
  * Tells the index in PostgreSQL of a run; when it cannot be reached, the run waits in a local file
  * for the next one. Never throws: no backup fails because of its index.
@@ -64,6 +72,10 @@ async function deliver(
     } else await metadata.index.recordRun(run);
     if (report.error === undefined && report.backup) {
       await metadata.index.recordBackup(report.backup);
+    }
+    if (report.error === undefined && CHANGES.has(report.operation)) {
+      const { followRepository } = await import("./follow_repository.ts");
+      await followRepository(metadata.index, { config, context, log: session.log });
     }
     return undefined;
   } finally {

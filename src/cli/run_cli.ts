@@ -1,6 +1,7 @@
 import { systemClock } from "../domain/clock.ts";
 import { BackupctlError, InterruptedError, RunFailedError } from "../domain/errors.ts";
 import { formatSeconds } from "../domain/bytes.ts";
+import { audited } from "./audited.ts";
 import type { Command, Context } from "./context.ts";
 import type { CommandLine } from "./grammar/grammar.ts";
 import { readCommandLine } from "./read_command_line.ts";
@@ -31,7 +32,8 @@ export async function runCli({ args, env, signal }: Invocation): Promise<number>
     if (line.noColor) terminal = withoutColor(terminal);
     limit = withTimeout(signal, line.timeout);
     const context = { options: line, env, terminal, clock: systemClock, signal: limit };
-    return await orGiveUp(runCommand(line, context), limit);
+    const work = () => orGiveUp(runCommand(line, context), context.signal);
+    return await audited(work, { line, args, context });
   } catch (error) {
     return reportFailure(causeOf(error, limit), { terminal, json });
   }
@@ -129,6 +131,8 @@ async function runCommand(line: CommandLine, context: Context): Promise<number> 
       return await run((await import("./commands/wal_status.ts")).walStatus, { line, context });
     case "wal verify":
       return await run((await import("./commands/wal_verify.ts")).walVerify, { line, context });
+    case "schedule":
+      return await run((await import("./commands/schedule.ts")).schedule, { line, context });
     case "verify":
       return await run((await import("./commands/verify.ts")).verify, { line, context });
     case "catalog rebuild":

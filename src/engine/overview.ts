@@ -17,7 +17,7 @@ import { reportWal, type WalReport } from "./wal_report.ts";
 
 /** What a repository holds of a cluster. */
 export interface Overview {
-  /** By stop time, oldest first, without their objects. */
+  /** By stop time, oldest first; without their objects, unless asked for. */
   readonly backups: readonly BackupManifest[];
   readonly unreadable: readonly UnreadableBackup[];
   /** Folders of runs that are still going or were killed. */
@@ -42,9 +42,11 @@ const MAX_FOREIGN = 100;
  */
 export async function readOverview(
   store: ObjectStore,
-  { repository, now, ...reading }: ReadOptions & {
+  { repository, now, withObjects = false, ...reading }: ReadOptions & {
     readonly repository: Repository;
     readonly now: Date;
+    /** See {@link BackupsOptions.withObjects}. @default {false} */
+    readonly withObjects?: boolean;
   },
 ): Promise<Overview> {
   const unreadable: UnreadableBackup[] = [];
@@ -57,7 +59,7 @@ export async function readOverview(
     onUnreadable: (backup) => unreadable.push(backup),
     onUnfinished: (backup) => unfinished.push(backup),
     onForeign,
-    withObjects: false,
+    withObjects,
     ...reading,
   });
   const { cluster } = repository;
