@@ -9,8 +9,14 @@ import type { ObjectInfo } from "../storage/storage.ts";
 import type { BackupManifest } from "./manifest.ts";
 
 export { backupChain, wholeChains } from "./backup_chain.ts";
+export type { BackupNotes, NoteBook, NoteChange } from "./backup_notes.ts";
+export type { HeldLease } from "./held_lease.ts";
+export type { StoredLease } from "./lease_list.ts";
+export type { LeaseNeeds, LeaseRemovals } from "./lease_record.ts";
+export type { Leases } from "./leases.ts";
 export type {
   BackupManifest,
+  DamagedPages,
   ManifestEncryption,
   ManifestObject,
   ObjectRole,

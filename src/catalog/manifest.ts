@@ -10,7 +10,7 @@ import type { BackupKind, BackupMethod } from "../domain/backup_id.ts";
 export const MANIFEST_VERSION = 1;
 
 /** What an object of a backup holds. */
-export type ObjectRole = "chunk" | "backup_manifest" | "globals" | "dump";
+export type ObjectRole = "chunk" | "backup_manifest" | "file_list" | "globals" | "dump";
 
 /** One object of a backup. */
 export interface ManifestObject {
@@ -31,6 +31,19 @@ export interface ManifestObject {
   readonly storedBytes: number;
   /** Of the stored bytes, lower-case hexadecimal. */
   readonly sha256: string;
+}
+
+/** Pages whose checksum was wrong when they were read. */
+export interface DamagedPages {
+  /** All of them. */
+  readonly count: number;
+  /** Some of them: at most 100 files with 100 blocks each. */
+  readonly files: readonly {
+    /** Below the data directory. */
+    readonly path: string;
+    /** Numbers in the relation, all its segments counted. */
+    readonly blocks: readonly number[];
+  }[];
 }
 
 /** How a backup is encrypted. */
@@ -98,6 +111,10 @@ export interface BackupManifest {
   readonly encryption: ManifestEncryption | null;
   /** Whether the cluster has page checksums; null for logical backups. */
   readonly pageChecksums: boolean | null;
+  /** Of a physical backup: whether the server sent the files or they were read. Absent: sent. */
+  readonly source?: "stream" | "files";
+  /** Absent when none was found. */
+  readonly damagedPages?: DamagedPages;
   /** The role that took it and the machine, for people. */
   readonly host: string | null;
   /** What wrote it. */

@@ -17,12 +17,20 @@ const time = v.pipe(v.string(), v.check(isTime, "is not a time in UTC"));
 
 const object = v.object({
   key: v.pipe(v.string(), v.check(isSafeKey, "is not a relative key without . and ..")),
-  role: v.picklist(["chunk", "backup_manifest", "globals", "dump"]),
+  role: v.picklist(["chunk", "backup_manifest", "file_list", "globals", "dump"]),
   database: v.exactOptional(name),
   files: v.exactOptional(size),
   rawBytes: size,
   storedBytes: size,
   sha256: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/, "is not a SHA-256")),
+});
+
+const damagedPages = v.object({
+  count: size,
+  files: v.pipe(
+    v.array(v.object({ path: name, blocks: v.pipe(v.array(size), v.maxLength(1000)) })),
+    v.maxLength(1000),
+  ),
 });
 
 const encryption = v.object({
@@ -72,6 +80,8 @@ export const manifestSchema = v.object({
   }),
   encryption: v.nullable(encryption),
   pageChecksums: v.nullable(v.boolean()),
+  source: v.exactOptional(v.picklist(["stream", "files"])),
+  damagedPages: v.exactOptional(damagedPages),
   host: v.nullable(text),
   tool: v.object({ name: v.literal("backupctl"), version: text }),
 });

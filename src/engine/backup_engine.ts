@@ -139,6 +139,8 @@ export class BackupEngine {
       codec: options.codec,
       encryption: codecs.sealing ? { scheme: "backupctl.seal/1" } : null,
       pageChecksums: physical ? identity.dataChecksums : null,
+      ...(content.source && { source: content.source }),
+      ...(content.damagedPages && { damagedPages: content.damagedPages }),
       host,
       tool: { name: "backupctl", version: toolVersion },
     };

@@ -1,5 +1,11 @@
 /** What the engines are given: ports only, and what they hand back. */
-import type { BackupManifest, BackupSlot, ManifestObject, Repository } from "../catalog/catalog.ts";
+import type {
+  BackupManifest,
+  BackupSlot,
+  DamagedPages,
+  ManifestObject,
+  Repository,
+} from "../catalog/catalog.ts";
 import type { CodecPool, CodecSpec } from "../codec/codec.ts";
 import type { BackupMethod } from "../domain/backup_id.ts";
 import type { Clock } from "../domain/clock.ts";
@@ -8,6 +14,7 @@ import type {
   BaseBackupSource,
   ClientPrograms,
   ConnectionOptions,
+  FileBackupSource,
   PostgresServer,
   ServerIdentity,
 } from "../postgres/postgres.ts";
@@ -28,6 +35,8 @@ export interface BackupParts {
   readonly connection: ConnectionOptions;
   /** Where physical backups come from. */
   readonly baseBackups: BaseBackupSource;
+  /** Where they come from when the server's files are read; absent: never. */
+  readonly fileBackups?: FileBackupSource;
   /** pg_dump and its siblings. */
   readonly programs: ClientPrograms;
   /** What time it is. */
@@ -56,6 +65,10 @@ export interface FullBackupOptions {
   readonly fastCheckpoint?: boolean;
   /** Physical: kilobytes a second at most. */
   readonly maxRateKb?: number;
+  /** Physical: whether the server sends its files or they are read here. @default {"stream"} */
+  readonly source?: "stream" | "files";
+  /** Physical: a page with a wrong checksum fails the backup. @default {false} */
+  readonly failOnCorruption?: boolean;
   /**
    * Physical, when the server archives into this repository: milliseconds to wait until the WAL
    * from the backup's start to its stop is there. Absent: it is not waited for.
@@ -97,6 +110,8 @@ export interface BackupContent {
   readonly stopLsn: string | null;
   readonly tablespaces: BackupManifest["tablespaces"];
   readonly databases: BackupManifest["databases"];
+  readonly source?: "stream" | "files";
+  readonly damagedPages?: DamagedPages;
 }
 
 /** What a restore needs of the world. */
@@ -137,6 +152,8 @@ export interface RestoreOptions {
 export interface RestorePlan {
   /** Which one. */
   readonly backup: BackupManifest;
+  /** What it is built on and itself, the full one first. */
+  readonly chain: readonly BackupManifest[];
   /** The folder, or the address of the server. */
   readonly destination: string;
   /** How many objects are fetched. */

@@ -166,6 +166,8 @@ export type ProgramName =
   | "psql"
   | "pg_ctl"
   | "postgres"
+  | "initdb"
+  | "pg_amcheck"
   | "pg_verifybackup";
 
 /** A client program found on this machine. */
@@ -198,7 +200,7 @@ export class ProgramError extends PostgresError {
 
 /** A client program at work. */
 export interface RunningProgram {
-  /** What it writes; read it, or it stops. */
+  /** What it writes, a stream of bytes (BYOB); read it, or it stops. */
   readonly stdout: ReadableStream<Bytes>;
   /** What it reads, when that is piped. */
   readonly stdin: WritableStream<Bytes>;
@@ -239,3 +241,25 @@ export interface ClientPrograms {
   /** Starts a program. */
   run(program: Program, args: readonly string[], options: RunOptions): RunningProgram;
 }
+
+export type {
+  FileBackup,
+  FileBackupEnd,
+  FileBackupOptions,
+  FileBackupSource,
+  PageLayout,
+} from "./files/file_backup.ts";
+export {
+  backupManifestText,
+  type ManifestFacts,
+  type ManifestFile,
+} from "./files/backup_manifest_text.ts";
+export { type RelationFile, relationFile } from "./files/data_file_rules.ts";
+export {
+  cannotRead,
+  type DataDirectoryOptions,
+  type DataFile,
+  type DataFileList,
+  listDataFiles,
+} from "./files/list_data_files.ts";
+export { type DamagedPage, type PageRun, PageVerifier } from "./files/page_verifier.ts";

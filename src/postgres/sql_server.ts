@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import postgres from "postgres";
+import type { PostgresError } from "../domain/errors.ts";
 import type {
   ConnectionOptions,
   DatabaseInfo,
@@ -191,9 +192,7 @@ export class SqlServer implements PostgresServer {
   }
 
   #failure(error: unknown): unknown {
-    const said = serverMessage(error);
-    if (said) return refusal(said, { connection: this.#connection, replication: false });
-    return unreachable(error, this.#connection);
+    return sqlFailure(error, this.#connection);
   }
 
   /** By SQL; by the replication protocol when the role may not ask by SQL. */
@@ -231,7 +230,17 @@ export class SqlServer implements PostgresServer {
   }
 }
 
-function client(connection: ConnectionOptions, socket: () => Promise<Socket>) {
+/** The driver, on sockets of ours. `changes` are options of its own. */
+export function client(
+  connection: ConnectionOptions,
+  socket: () => Promise<Socket>,
+  changes: {
+    readonly max?: number;
+    readonly idle_timeout?: number;
+    readonly max_lifetime?: number;
+    readonly onclose?: () => void;
+  } = {},
+) {
   const { port, user, password, database, applicationName = "backupctl" } = connection;
   const options = {
     // The socket is ours, and this host only a name: the driver would cut IPv6 addresses in two.
@@ -247,8 +256,16 @@ function client(connection: ConnectionOptions, socket: () => Promise<Socket>) {
     onnotice: () => {},
     ssl: false,
     socket,
+    ...changes,
   };
   return postgres(options);
+}
+
+/** What the driver threw, as an error of ours. */
+export function sqlFailure(error: unknown, connection: ConnectionOptions): PostgresError {
+  const said = serverMessage(error);
+  if (said) return refusal(said, { connection, replication: false });
+  return unreachable(error, connection);
 }
 
 /** The driver's error as the server said it; undefined when it is another one. */

@@ -11,17 +11,27 @@ import type { BackupContent, BackupParts, BackupRun } from "../parts.ts";
 import { BackupUploads } from "./backup_uploads.ts";
 import { ChunkCutter } from "./chunk_cutter.ts";
 import { type FileTally, ManifestTally } from "./file_tally.ts";
+import { takeFilesBackup } from "./files/take_files_backup.ts";
 import { storedManifest } from "./incremental/stored_manifest.ts";
 import { StoredArchive } from "./stored_archive.ts";
 import { TarReader } from "./tar_reader.ts";
 
 /**
- * Copies the whole cluster over the replication protocol into chunks of whole files.
+ * Copies the whole cluster into chunks of whole files: over the replication protocol, unless
+ * `options.source` says to read the server's files.
  *
  * @throws {BackupctlError} with every upload given up; objects that were complete before are left
  * to {@link Repository.discard}.
  */
 export async function takePhysicalBackup(
+  parts: BackupParts,
+  run: BackupRun,
+): Promise<BackupContent> {
+  if (run.options.source === "files") return await takeFilesBackup(parts, run);
+  return await takeStreamBackup(parts, run);
+}
+
+async function takeStreamBackup(
   parts: BackupParts,
   { slot, options, parent }: BackupRun,
 ): Promise<BackupContent> {

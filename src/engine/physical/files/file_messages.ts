@@ -1,0 +1,83 @@
+/** What the main thread and a thread that reads the server's files say to each other. */
+import type { CodecSpec } from "../../../codec/codec.ts";
+import type { Bytes } from "../../../domain/bytes.ts";
+import type { Lsn } from "../../../domain/lsn.ts";
+import type {
+  DamagedPage,
+  DataDirectoryOptions,
+  DataFileList,
+  PageLayout,
+} from "../../../postgres/postgres.ts";
+
+/** What a thread works with; said once. */
+export interface FileSetup {
+  /** Absolute. */
+  readonly dataDirectory: string;
+  readonly codec: CodecSpec;
+  readonly pages: PageLayout;
+  /** Of this backup. */
+  readonly startLsn: Lsn;
+}
+
+/** One member of a chunk. */
+export type ChunkEntry =
+  /** A file as it lies in the data directory; when it has vanished, it is left out. */
+  | { readonly type: "file"; readonly path: string }
+  /** A file that must be there and be so long. */
+  | { readonly type: "wal"; readonly path: string; readonly size: number | undefined }
+  /** A file that the main thread has. */
+  | {
+    readonly type: "content";
+    readonly path: string;
+    readonly bytes: Bytes;
+    /** Milliseconds since 1970. */
+    readonly modifiedAt: number;
+    /** Whether it belongs to backup_manifest, which lists no WAL. */
+    readonly listed: boolean;
+  }
+  | { readonly type: "folder"; readonly path: string };
+
+/** To the thread. */
+export type FileRequest =
+  | { readonly type: "setup"; readonly setup: FileSetup }
+  | { readonly type: "list"; readonly options: DataDirectoryOptions }
+  | { readonly type: "chunk"; readonly entries: readonly ChunkEntry[] }
+  /** One block is on its way into the store. */
+  | { readonly type: "taken" };
+
+/** A file that was stored. */
+export interface PackedFile {
+  readonly path: string;
+  readonly size: number;
+  /** Milliseconds since 1970. */
+  readonly modifiedAt: number;
+  readonly sha256: string;
+  /** The file itself, so that an increment knows it again: absent for what came as content. */
+  readonly inode?: number;
+  /** Milliseconds since 1970; null where the file system does not know. */
+  readonly bornAt?: number | null;
+  /** Absent when all pages are good, or none were verified. */
+  readonly damaged?: readonly DamagedPage[];
+}
+
+/** What became of one chunk. */
+export interface PackedChunk {
+  readonly files: readonly PackedFile[];
+  readonly rawBytes: number;
+  readonly storedBytes: number;
+  /** Of the stored bytes. */
+  readonly sha256: string;
+}
+
+/** From the thread. */
+export type FileReply =
+  | { readonly type: "listed"; readonly list: DataFileList }
+  | { readonly type: "block"; readonly bytes: Bytes; readonly rawBytes: number }
+  | { readonly type: "done"; readonly chunk: PackedChunk }
+  /** Nothing follows. */
+  | {
+    readonly type: "failed";
+    readonly kind: "postgres" | "fault";
+    readonly message: string;
+    readonly hint: string | undefined;
+  };

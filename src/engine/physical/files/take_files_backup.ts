@@ -1,0 +1,233 @@
+import { formatLsn, type Lsn } from "../../../domain/lsn.ts";
+import { IntegrityError, PostgresError, RunFailedError } from "../../../domain/errors.ts";
+import {
+  backupManifestText,
+  type DataFileList,
+  type FileBackup,
+} from "../../../postgres/postgres.ts";
+import type { BackupContent, BackupParts, BackupRun } from "../../parts.ts";
+import { ObjectUpload } from "../object_upload.ts";
+import { REQUIRED_FILES } from "../required_files.ts";
+import { ChunkUploads, type StoredChunk } from "./chunk_uploads.ts";
+import { damagedPages, describeDamage } from "./damaged_pages.ts";
+import type { ChunkEntry, PackedFile } from "./file_messages.ts";
+import { fileListText } from "./file_list.ts";
+import { FileThread } from "./file_thread.ts";
+import { pacer } from "./pacer.ts";
+import { planChunks } from "./plan_chunks.ts";
+
+/**
+ * Copies the whole cluster from the server's own files, read by several threads between
+ * pg_backup_start and pg_backup_stop, into chunks of whole files.
+ *
+ * @throws {BackupctlError} when all threads have come to rest; objects that were complete before
+ * are left to {@link Repository.discard}.
+ */
+export async function takeFilesBackup(
+  parts: BackupParts,
+  run: BackupRun,
+): Promise<BackupContent> {
+  const { options, slot } = run;
+  const { fileBackups, progress, server } = parts;
+  if (!fileBackups) throw new PostgresError("this program cannot read the server's files");
+  const databases = await server.databases();
+  progress.begin("waiting for the checkpoint");
+  await using backup = await fileBackups.start({
+    label: options.label ?? slot.id,
+    fastCheckpoint: options.fastCheckpoint ?? false,
+    ...(options.signal && { signal: options.signal }),
+  });
+  const taken = await new FilesBackup(parts, { run, backup }).take();
+  return {
+    ...taken,
+    tablespaces: backup.tablespaces,
+    databases: databases.map(({ name, sizeBytes }) => ({ name, sizeBytes: sizeBytes ?? null })),
+    source: "files",
+  };
+}
+
+type Taken = Omit<BackupContent, "tablespaces" | "databases" | "source">;
+
+/** One backup from its start to its last object. */
+class FilesBackup {
+  readonly #parts: BackupParts;
+  readonly #run: BackupRun;
+  readonly #backup: FileBackup;
+  readonly #signal: AbortSignal;
+  readonly #threads: readonly FileThread[];
+  readonly #uploads: ChunkUploads;
+
+  constructor(
+    parts: BackupParts,
+    { run, backup }: { readonly run: BackupRun; readonly backup: FileBackup },
+  ) {
+    this.#parts = parts;
+    this.#run = run;
+    this.#backup = backup;
+    const { codec, maxRateKb, signal } = run.options;
+    const { dataDirectory, pages, startLsn } = backup;
+    this.#signal = AbortSignal.any([backup.lost, ...(signal ? [signal] : [])]);
+    const setup = { dataDirectory, codec, pages, startLsn };
+    this.#threads = Array.from({ length: parts.codecs.size }, () => new FileThread(setup));
+    const pace = pacer(maxRateKb, { clock: parts.clock, signal: this.#signal });
+    this.#uploads = new ChunkUploads(this.#threads, {
+      store: parts.store,
+      folder: run.slot.folder,
+      codec: parts.codecs.codec(codec),
+      signal: this.#signal,
+      onBlock: (rawBytes) => {
+        parts.progress.advance(rawBytes);
+        return pace(rawBytes);
+      },
+    });
+  }
+
+  async take(): Promise<Taken> {
+    const stop = () => this.#stop(this.#signal.reason);
+    this.#signal.addEventListener("abort", stop);
+    try {
+      this.#signal.throwIfAborted();
+      return await this.#take();
+    } catch (error) {
+      this.#signal.throwIfAborted(); // what follows from it says less than the reason itself
+      throw error;
+    } finally {
+      this.#signal.removeEventListener("abort", stop);
+      this.#stop(new RunFailedError("the threads were stopped"));
+    }
+  }
+
+  #stop(reason: unknown): void {
+    for (const thread of this.#threads) thread.stop(reason);
+  }
+
+  async #take(): Promise<Taken> {
+    const data = await this.#copyFiles();
+    const control = await this.#backup.controlFile();
+    const end = await this.#backup.stop();
+    const last = await this.#copyEnd(control, end);
+    const files = [...data, ...last].flatMap(({ packed }) => packed.files);
+    const positions = { startLsn: this.#backup.startLsn, ...end };
+    const damaged = damagedPages(files, positions);
+    if (damaged && this.#run.options.failOnCorruption) {
+      throw new IntegrityError(
+        `the cluster has ${describeDamage(damaged)}`,
+        "restore these relations from an older backup; without --fail-on-corruption " +
+          "the backup is kept and the damage noted",
+      );
+    }
+    const objects = [...data, ...last].map(({ object }) => object);
+    return {
+      objects: [...objects, await this.#manifest(files, positions), await this.#fileList(files)],
+      timeline: end.timeline,
+      startLsn: formatLsn(positions.startLsn),
+      stopLsn: formatLsn(positions.stopLsn),
+      ...(damaged && { damagedPages: damaged }),
+    };
+  }
+
+  async #copyFiles(): Promise<readonly StoredChunk[]> {
+    const { dataDirectory, versionFolder, tablespaces } = this.#backup;
+    const { progress } = this.#parts;
+    const [thread] = this.#threads;
+    progress.begin("listing the files");
+    const list = await thread!.list({
+      ...{ dataDirectory, versionFolder },
+      tablespaces: tablespaces.map(({ oid }) => oid),
+    });
+    if (list.skipped.length > 0) {
+      progress.note(`left out, no regular files: ${shown(list.skipped)}`);
+    }
+    progress.begin("copying the cluster", list.files.reduce((sum, { size }) => sum + size, 0));
+    return await this.#uploads.store(this.#chunks(list));
+  }
+
+  #chunks({ files, folders }: DataFileList): readonly (readonly ChunkEntry[])[] {
+    const planned = planChunks(files, { threads: this.#threads.length });
+    const chunks = planned.map(({ files }) =>
+      files.map(({ path }) => ({ type: "file", path } as const))
+    );
+    return [folders.map((path) => ({ type: "folder", path } as const)), ...chunks];
+  }
+
+  /** The WAL from start to stop, and what makes a data directory of all the rest. */
+  async #copyEnd(
+    control: Uint8Array<ArrayBuffer>,
+    { label, walFiles }: {
+      readonly label: Uint8Array<ArrayBuffer>;
+      readonly walFiles: readonly string[];
+    },
+  ): Promise<readonly StoredChunk[]> {
+    const { clock, progress } = this.#parts;
+    const modifiedAt = clock.now().getTime();
+    const size = this.#run.identity.walSegmentBytes;
+    progress.begin("copying the backup's WAL", walFiles.length * size);
+    const wal = walFiles.map((name): ChunkEntry => ({
+      ...{ type: "wal", path: `pg_wal/${name}` },
+      size: name.endsWith(".history") ? undefined : size,
+    }));
+    // As PostgreSQL does: a restored server must not archive them a second time.
+    const marks = walFiles.map((name): ChunkEntry => ({
+      ...{ type: "content", path: `pg_wal/archive_status/${name}.done`, bytes: new Uint8Array(0) },
+      ...{ modifiedAt, listed: false },
+    }));
+    const content = (path: string, bytes: Uint8Array<ArrayBuffer>): ChunkEntry => ({
+      ...{ type: "content", path, bytes, modifiedAt, listed: true },
+    });
+    const last = [content("backup_label", label), content("global/pg_control", control)];
+    return await this.#uploads.store([...bundled(wal, size), [...marks, ...last]]);
+  }
+
+  async #manifest(
+    files: readonly PackedFile[],
+    positions: { readonly startLsn: Lsn; readonly stopLsn: Lsn; readonly timeline: number },
+  ) {
+    const present = new Set(files.map(({ path }) => path));
+    const missing = REQUIRED_FILES.find((path) => !present.has(path));
+    if (missing) throw new PostgresError(`${missing} vanished from the data directory`);
+    const { identity } = this.#run;
+    const facts = {
+      major: Math.trunc(identity.version / 10_000),
+      systemIdentifier: identity.systemIdentifier,
+      ...positions,
+    };
+    return await this.#upload("backup_manifest", backupManifestText(files, facts));
+  }
+
+  async #fileList(files: readonly PackedFile[]) {
+    return await this.#upload("file_list", fileListText(files));
+  }
+
+  async #upload(role: "backup_manifest" | "file_list", pieces: Iterable<Uint8Array<ArrayBuffer>>) {
+    const { store, codecs } = this.#parts;
+    const codec = codecs.codec(this.#run.options.codec);
+    const upload = new ObjectUpload(store, {
+      ...{
+        folder: this.#run.slot.folder,
+        key: `${role}${codec.extension}`,
+        role,
+        codec,
+        cut: true,
+      },
+      signal: this.#signal,
+    });
+    for (const piece of pieces) await upload.write(piece);
+    upload.close();
+    return await upload.finished;
+  }
+}
+
+/** Bytes of WAL in one chunk, about. */
+const WAL_CHUNK_BYTES = 128 * 1024 * 1024;
+
+function bundled(entries: readonly ChunkEntry[], entryBytes: number): readonly ChunkEntry[][] {
+  const each = Math.max(1, Math.floor(WAL_CHUNK_BYTES / entryBytes));
+  const bundles: ChunkEntry[][] = [];
+  for (let at = 0; at < entries.length; at += each) bundles.push(entries.slice(at, at + each));
+  return bundles;
+}
+
+function shown(paths: readonly string[]): string {
+  const names = paths.slice(0, 5).map((path) => JSON.stringify(path)).join(", ");
+  return paths.length > 5 ? `${names} and ${paths.length - 5} more` : names;
+}

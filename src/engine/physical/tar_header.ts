@@ -1,0 +1,114 @@
+import type { Bytes } from "../../domain/bytes.ts";
+import { TAR_BLOCK_BYTES } from "./tar_member.ts";
+
+/** What a header is made of. */
+export interface TarHeaderFields {
+  /** Below the data directory, without a slash at its end. */
+  readonly path: string;
+  readonly type: "file" | "directory";
+  /** Of the content; 0 for a folder. */
+  readonly size: number;
+  /** Permission bits. */
+  readonly mode: number;
+  /** Milliseconds since 1970. */
+  readonly modifiedAt: number;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+const NAME_BYTES = 100;
+const PREFIX_BYTES = 155;
+/** The most that 11 octal digits say. */
+const LARGEST_OCTAL = 8 ** 11 - 1;
+const LARGEST_ID = 8 ** 7 - 1;
+const TYPE = { file: "0", directory: "5", extended: "x" } as const;
+
+/**
+ * Headers of a tar member, POSIX.1-2001 ustar. A path that fits no ustar header gets a `pax`
+ * extended header in front, which says it whole.
+ */
+export function tarHeader(fields: TarHeaderFields): Bytes {
+  const encoder = new TextEncoder();
+  const name = encoder.encode(fields.type === "directory" ? `${fields.path}/` : fields.path);
+  const place = split(name);
+  if (place) return ustar(place, { ...fields, type: TYPE[fields.type] });
+  const record = paxRecord("path", name);
+  const padded = new Uint8Array(Math.ceil(record.length / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES);
+  padded.set(record);
+  const common = { ...fields, size: record.length, mode: 0o600, type: TYPE.extended };
+  const extended = ustar({ name: encoder.encode("PaxHeader"), prefix: EMPTY }, common);
+  const short = { name: name.subarray(0, NAME_BYTES), prefix: EMPTY };
+  return joined([extended, padded, ustar(short, { ...fields, type: TYPE[fields.type] })]);
+}
+
+interface Place {
+  readonly name: Bytes;
+  readonly prefix: Bytes;
+}
+
+const EMPTY: Bytes = new Uint8Array(0);
+
+/** Into a prefix and a name around a slash, when they fit. */
+function split(path: Bytes): Place | undefined {
+  if (path.length <= NAME_BYTES) return { name: path, prefix: EMPTY };
+  const slash = path.indexOf(0x2f, path.length - NAME_BYTES - 1);
+  if (slash < 1 || slash > PREFIX_BYTES || slash === path.length - 1) return undefined;
+  return { name: path.subarray(slash + 1), prefix: path.subarray(0, slash) };
+}
+
+function ustar(
+  { name, prefix }: Place,
+  fields: Omit<TarHeaderFields, "path" | "type"> & { readonly type: string },
+): Bytes {
+  const header = new Uint8Array(TAR_BLOCK_BYTES);
+  const text = (at: number, value: string) =>
+    void new TextEncoder().encodeInto(
+      value,
+      header.subarray(at),
+    );
+  header.set(name);
+  text(100, octal(fields.mode & 0o7777, 7));
+  text(108, octal(Math.min(fields.uid, LARGEST_ID), 7));
+  text(116, octal(Math.min(fields.gid, LARGEST_ID), 7));
+  writeSize(header, fields.size);
+  text(136, octal(Math.max(0, Math.trunc(fields.modifiedAt / 1000)), 11));
+  text(148, "        ");
+  text(156, fields.type);
+  text(257, "ustar\0" + "00");
+  header.set(prefix, 345);
+  text(148, `${octal(header.reduce((sum, byte) => sum + byte, 0), 6)}\0 `);
+  return header;
+}
+
+/** From 8 GiB on in base 256, as PostgreSQL and GNU tar do. */
+function writeSize(header: Bytes, size: number): void {
+  if (size <= LARGEST_OCTAL) {
+    new TextEncoder().encodeInto(octal(size, 11), header.subarray(124));
+    return;
+  }
+  header[124] = 0x80;
+  new DataView(header.buffer).setBigUint64(128, BigInt(size));
+}
+
+function octal(value: number, digits: number): string {
+  return value.toString(8).padStart(digits, "0");
+}
+
+/** `<length> <key>=<value>\n`, the length counting itself. */
+function paxRecord(key: string, value: Bytes): Bytes {
+  const rest = key.length + value.length + 3;
+  let length = rest + String(rest).length;
+  length = rest + String(length).length;
+  const encoder = new TextEncoder();
+  return joined([encoder.encode(`${length} ${key}=`), value, encoder.encode("\n")]);
+}
+
+function joined(pieces: readonly Bytes[]): Bytes {
+  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
