@@ -30,10 +30,10 @@ function maxStoredBytes(rawBytes: number): number {
 const CHUNK_BYTES = BLOCK_BYTES + 64;
 
 /**
- * Most blocks come down to less. Each call takes fresh memory of this size, and touching a whole
- * MiB of it costs as much as compressing a block.
+ * For {@link EncodeBlockOptions.frugal}: most blocks come down to less, each call takes fresh
+ * memory of this size, and a new process pays for touching a whole MiB as much as for compressing.
  */
-const COMPRESSED_CHUNK_BYTES = BLOCK_BYTES / 4;
+const FRUGAL_CHUNK_BYTES = BLOCK_BYTES / 4;
 
 const ZSTD_HEADER_BYTES = 16;
 const ZSTD_SKIPPABLE = [0x50, 0x2a, 0x4d, 0x18, 8, 0, 0, 0] as const;
@@ -86,26 +86,41 @@ function minimumBytes(algorithm: CodecSpec["algorithm"]): number {
   return algorithm === "zstd" ? ZSTD_HEADER_BYTES : GZIP_HEADER_BYTES + GZIP_TRAILER_BYTES;
 }
 
+/** How a block is compressed. */
+export interface EncodeBlockOptions {
+  /**
+   * For a process that compresses a few blocks and ends. Where many rush through, results of more
+   * than one chunk are put together from pieces that only a garbage collection gives back.
+   *
+   * @default {false}
+   */
+  readonly frugal?: boolean;
+}
+
 /**
  * Compresses one block.
  *
  * @param raw at most {@link BLOCK_BYTES}.
  * @returns the whole block in a buffer of its own, ready to be transferred.
  */
-export async function encodeBlock(spec: CodecSpec, raw: Bytes): Promise<Bytes> {
+export async function encodeBlock(
+  spec: CodecSpec,
+  raw: Bytes,
+  { frugal = false }: EncodeBlockOptions = {},
+): Promise<Bytes> {
   if (raw.length > BLOCK_BYTES) {
     throw new RangeError(`a block of ${raw.length} bytes is above ${BLOCK_BYTES}`);
   }
   const block = spec.algorithm === "zstd"
-    ? zstdBlock(zstdFrame(spec.level, raw), raw.length)
+    ? zstdBlock(zstdFrame(spec.level, raw, frugal), raw.length)
     : gzipBlock(await deflate(spec.level, raw), raw);
   readBlockHeader(spec.algorithm, block); // nothing is written that would not be read
   return block;
 }
 
-function zstdFrame(level: number, raw: Bytes): Uint8Array {
+function zstdFrame(level: number, raw: Bytes, frugal: boolean): Uint8Array {
   return zlib.zstdCompressSync(raw, {
-    chunkSize: COMPRESSED_CHUNK_BYTES,
+    chunkSize: frugal ? FRUGAL_CHUNK_BYTES : CHUNK_BYTES,
     params: {
       [zlib.constants.ZSTD_c_compressionLevel]: level,
       [zlib.constants.ZSTD_c_checksumFlag]: 1,

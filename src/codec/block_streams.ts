@@ -33,13 +33,17 @@ class Outlet {
   }
 }
 
-/** Cuts bytes into blocks of {@link BLOCK_BYTES}. No bytes at all make one empty block. */
+/**
+ * Cuts bytes into blocks of {@link BLOCK_BYTES}. No bytes at all make one empty block. A chunk that
+ * is a block already goes on as it is, its memory with it.
+ */
 export function cutBlocks(): TransformStream<Bytes, StreamBlock> {
   const outlet = new Outlet();
   let block: Bytes = new Uint8Array(BLOCK_BYTES);
   let filled = 0;
   return new TransformStream<Bytes, StreamBlock>({
     transform(chunk, controller) {
+      if (filled === 0 && isBlock(chunk)) return outlet.push(chunk, controller);
       for (let rest = chunk; rest.length > 0;) {
         const part = rest.subarray(0, BLOCK_BYTES - filled);
         block.set(part, filled);
@@ -56,6 +60,10 @@ export function cutBlocks(): TransformStream<Bytes, StreamBlock> {
       outlet.end(controller);
     },
   });
+}
+
+function isBlock(chunk: Bytes): boolean {
+  return chunk.length === BLOCK_BYTES && chunk.buffer.byteLength === BLOCK_BYTES;
 }
 
 /** Takes every chunk as the block that it is. No chunk at all makes one empty block. */

@@ -4,6 +4,7 @@ import { IntegrityError, PostgresError } from "../../domain/errors.ts";
 import type { Program, RunningProgram } from "../../postgres/postgres.ts";
 import type { BackupParts, FullBackupOptions } from "../parts.ts";
 import { ArchiveCheck } from "./archive_check.ts";
+import { gatherOutput } from "./gather_output.ts";
 import { ContentsListing } from "./list_contents.ts";
 import { dumpName } from "./object_names.ts";
 import { storeEncoded } from "./store_encoded.ts";
@@ -40,7 +41,7 @@ export async function dumpDatabase(
   const listing = new ContentsListing(parts.programs, pgRestore, signal);
   const watch = new DumpWatch({ database, running, listing });
   try {
-    const raw = running.stdout.pipeThrough(watch.stream());
+    const raw = gatherOutput(running.stdout).pipeThrough(watch.stream());
     const object = { name: dumpName(database), role: "dump", database, raw } as const;
     return await storeEncoded(parts, { slot, options, object });
   } catch (error) {

@@ -69,7 +69,7 @@ async function encodeSegment(
     readExactly(path, { file, into: raw });
     if (at === 0) checkSegment(name, { raw, size, systemIdentifier });
     hash.update(raw);
-    blocks.push(await encodeBlock(codec, raw));
+    blocks.push(await encodeBlock(codec, raw, { frugal: true }));
     if (blocks.length % BLOCKS_A_TURN === 0) await setImmediate();
   }
   return { stored: joined(blocks), rawBytes: size, sha256: hash.digest("hex") };
