@@ -7,6 +7,7 @@ import { restoreLogical } from "./logical/restore_logical.ts";
 import { OTHER_BACKUP_HINT } from "./naming_object.ts";
 import { refuseClosed } from "./sealed_as.ts";
 import type { RestoreOptions, RestoreParts, RestorePlan, RestoreReport } from "./parts.ts";
+import { loadChain } from "./physical/incremental/load_chain.ts";
 import { planPhysicalRestore } from "./physical/plan_physical_restore.ts";
 import { restorePhysical } from "./physical/restore_physical.ts";
 import type { RecoveryPlan } from "./recovery/choose_backup.ts";
@@ -101,13 +102,21 @@ export class RestoreEngine {
     return await restore(this.#parts, { backup, options });
   }
 
-  #absent(backup: BackupManifest, { databases, signal }: RestoreOptions) {
+  /** Of the backup and of what it is built on. */
+  async #absent(
+    backup: BackupManifest,
+    { databases, signal }: RestoreOptions,
+  ): Promise<readonly string[]> {
     const { store, repository } = this.#parts;
-    return absentObjects(backup, {
-      ...{ store, repository },
-      ...(databases && { databases }),
-      ...(signal && { signal }),
-    });
+    const reading = signal ? { signal } : {};
+    const absent: string[] = [];
+    for (const one of await loadChain(repository, backup, reading)) {
+      const question = { store, repository, ...reading, ...(databases && { databases }) };
+      const sentences = await absentObjects(one, question);
+      const where = one === backup ? "" : ` in backup ${one.id}, which it is built on`;
+      absent.push(...sentences.map((sentence) => `${sentence}${where}`));
+    }
+    return absent;
   }
 }
 

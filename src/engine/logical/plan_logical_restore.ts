@@ -39,6 +39,7 @@ export async function planLogicalRestore(
   const freeBytes = target.kind === "folder" ? freeSpace(target.path) : null;
   return {
     backup,
+    chain: [backup],
     destination: target.kind === "folder" ? target.path : serverAddress(target.connection),
     objects: objects.length,
     fetchBytes: sum(objects.map(({ storedBytes }) => storedBytes)),

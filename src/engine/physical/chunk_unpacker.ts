@@ -3,8 +3,13 @@ import type { Bytes } from "../../domain/bytes.ts";
 import { IntegrityError } from "../../domain/errors.ts";
 import { cannotWrite } from "../destination/cannot_write.ts";
 import type { FileOwner } from "./file_owner.ts";
+import { isListed } from "./file_tally.ts";
+import { PAGE_BYTES, patchedLength } from "./incremental/incremental_header.ts";
+import { patchedName } from "./incremental/incremental_name.ts";
+import { IncrementalReader } from "./incremental/incremental_reader.ts";
 import { memberPath, type RestoreFolders } from "./member_path.ts";
 import { CONTROL_FILE, PENDING_CONTROL_FILE, REQUIRED_FILES } from "./required_files.ts";
+import { EVERYTHING, isSelected, type Selection } from "./selection.ts";
 import type { TarMember } from "./tar_member.ts";
 import type { TarHandler } from "./tar_reader.ts";
 import type { UnpackedChunk } from "./unpack_messages.ts";
@@ -13,9 +18,18 @@ const REQUIRED: ReadonlySet<string> = new Set(REQUIRED_FILES);
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
+/** The file that the member under way goes into. */
+interface OpenFile {
+  readonly path: string;
+  readonly descriptor: number;
+  /** Where the member holds pages of it. */
+  readonly pages?: IncrementalReader;
+}
+
 /**
  * Writes the members of chunks to disk, each file only if absent, through no symbolic link that
- * was not there before. It trusts nothing that a name or a type says.
+ * was not there before. Those that hold pages go into the files that are there. It trusts nothing
+ * that a name or a type says.
  */
 export class ChunkUnpacker implements TarHandler {
   readonly #folders: RestoreFolders;
@@ -25,31 +39,58 @@ export class ChunkUnpacker implements TarHandler {
   #created: string[] = [];
   #required: string[] = [];
   #files = 0;
-  #open: { readonly path: string; readonly descriptor: number } | undefined;
+  #listed = 0;
+  #open: OpenFile | undefined;
+  #skipped = false;
+  readonly #selection: Selection;
 
-  /** @param owner who gets the files; undefined for the user who runs this. */
-  constructor(folders: RestoreFolders, owner: FileOwner | undefined) {
+  /**
+   * @param options.owner who gets the files; undefined for the user who runs this.
+   * @param options.selection what is unpacked. @default everything
+   */
+  constructor(
+    folders: RestoreFolders,
+    { owner, selection = EVERYTHING }: {
+      readonly owner: FileOwner | undefined;
+      readonly selection?: Selection;
+    },
+  ) {
     this.#folders = folders;
     this.#owner = owner;
+    this.#selection = selection;
     this.#present = new Set([folders.destination, ...folders.tablespaces.values()]);
   }
 
   /** What was written since the last call. */
   take(): UnpackedChunk {
-    const unpacked = { files: this.#files, created: this.#created, required: this.#required };
+    const unpacked = {
+      files: this.#files,
+      listed: this.#listed,
+      created: this.#created,
+      required: this.#required,
+    };
     this.#files = 0;
+    this.#listed = 0;
     this.#created = [];
     this.#required = [];
     return unpacked;
   }
 
   begin(member: TarMember): void {
+    this.#skipped = !isSelected(this.#selection, member);
+    if (this.#skipped) return;
     if (member.type === "symlink") {
       throw new IntegrityError(`member ${JSON.stringify(member.name)} is a symbolic link`);
     }
     const stored = member.name === CONTROL_FILE ? PENDING_CONTROL_FILE : member.name;
     const path = memberPath(stored, this.#folders);
     if (member.type === "directory") return this.#makeFolder(path);
+    if (isListed(member.name)) this.#listed += 1;
+    const target = this.#selection.patches ? patchedName(member.name) : undefined;
+    if (target !== undefined) {
+      this.#open = this.#openPatched(memberPath(target, this.#folders), member.name);
+      return;
+    }
     this.#makeFolder(parent(path));
     this.#open = { path, descriptor: this.#create(path, member.name) };
     this.#files += 1;
@@ -57,16 +98,16 @@ export class ChunkUnpacker implements TarHandler {
   }
 
   content(bytes: Bytes): void {
-    const { path, descriptor } = this.#opened();
-    let written = 0;
-    while (written < bytes.length) {
-      written += attempt(path, () => fs.writeSync(descriptor, bytes, written));
-    }
+    if (this.#skipped) return;
+    const { path, descriptor, pages } = this.#opened();
+    if (pages) return naming(path, () => pages.push(bytes));
+    write(path, descriptor, { bytes, offset: null });
   }
 
   end(): void {
     if (!this.#open) return;
-    const { path, descriptor } = this.#open;
+    const { path, descriptor, pages } = this.#open;
+    if (pages) naming(path, () => pages.finish());
     const owner = this.#owner;
     if (owner) attempt(path, () => fs.fchownSync(descriptor, owner.uid, owner.gid));
     this.#open = undefined;
@@ -79,9 +120,31 @@ export class ChunkUnpacker implements TarHandler {
     this.#open = undefined;
   }
 
-  #opened(): { readonly path: string; readonly descriptor: number } {
+  #opened(): OpenFile {
     if (!this.#open) throw new IntegrityError("a folder has content");
     return this.#open;
+  }
+
+  /** A file that an older backup has put there. */
+  #openPatched(path: string, name: string): OpenFile {
+    const info = fs.lstatSync(path, { throwIfNoEntry: false });
+    if (!info?.isFile()) {
+      throw new IntegrityError(
+        `member ${JSON.stringify(name)} holds pages of a file that no older backup has`,
+      );
+    }
+    const descriptor = attempt(path, () => fs.openSync(path, "r+"));
+    const pages = new IncrementalReader({
+      head(head) {
+        attempt(path, () => {
+          // In two steps: what lay behind the truncation is gone, and reads as zeros.
+          fs.ftruncateSync(descriptor, head.truncationBlocks * PAGE_BYTES);
+          fs.ftruncateSync(descriptor, patchedLength(head) * PAGE_BYTES);
+        });
+      },
+      write: (bytes, offset) => write(path, descriptor, { bytes, offset }),
+    });
+    return { path, descriptor, pages };
   }
 
   #create(path: string, name: string): number {
@@ -106,6 +169,32 @@ export class ChunkUnpacker implements TarHandler {
       }
     }
     this.#present.add(path);
+  }
+}
+
+/** @param options.offset in the file; null for where the last write ended. */
+function write(
+  path: string,
+  descriptor: number,
+  { bytes, offset }: { readonly bytes: Bytes; readonly offset: number | null },
+): void {
+  let written = 0;
+  while (written < bytes.length) {
+    const at = offset === null ? null : offset + written;
+    const part = bytes.length - written;
+    written += attempt(path, () => fs.writeSync(descriptor, bytes, written, part, at));
+  }
+}
+
+/** Names the file whose pages are wrong. */
+function naming(path: string, read: () => void): void {
+  try {
+    read();
+  } catch (error) {
+    if (!(error instanceof IntegrityError)) throw error;
+    throw new IntegrityError(`the increment of ${path}: ${error.message}`, error.hint, {
+      cause: error,
+    });
   }
 }
 

@@ -1,5 +1,6 @@
 import { crc32 } from "node:zlib";
 import type { Bytes } from "../../domain/bytes.ts";
+import { listedFile, ManifestLines } from "./manifest_lines.ts";
 
 /** WAL is no part of PostgreSQL's manifest, though its status files may be. */
 const WAL_FOLDER = "pg_wal/";
@@ -39,27 +40,16 @@ export class FileTally {
   }
 }
 
-/**
- * Counts the files in PostgreSQL's backup_manifest while it passes. The server writes each file on
- * a line of its own: `{ "Path": "base/1/1255", "Size": 8192, … },` (PostgreSQL docs, "Backup
- * Manifest Format"); names that are no UTF-8 stand as `Encoded-Path`, in hexadecimal.
- */
+/** Counts the files in PostgreSQL's backup_manifest while it passes. */
 export class ManifestTally {
   readonly tally = new FileTally();
-  readonly #decoder = new TextDecoder();
-  #rest = "";
+  readonly #lines = new ManifestLines();
 
   /** The next bytes of the manifest. */
   push(bytes: Bytes): void {
-    const lines = (this.#rest + this.#decoder.decode(bytes, { stream: true })).split("\n");
-    this.#rest = lines.pop() ?? "";
-    for (const line of lines) this.#line(line);
-  }
-
-  #line(line: string): void {
-    if (!/^\s*\{\s*"(?:Encoded-)?Path"/.test(line)) return;
-    const entry: Record<string, unknown> = JSON.parse(line.replace(/,\s*$/, ""));
-    const { Path: path, "Encoded-Path": encoded, Size: size } = entry;
-    this.tally.add(typeof path === "string" ? path : `\\x${encoded}`, Number(size));
+    for (const line of this.#lines.push(bytes)) {
+      const file = listedFile(line);
+      if (file) this.tally.add(file.path, file.size);
+    }
   }
 }

@@ -5,6 +5,14 @@ import { DestinationError, UsageError } from "../../domain/errors.ts";
 import type { RestoreOptions, RestoreParts, RestorePlan } from "../parts.ts";
 import { freeSpace, totalFreeSpace } from "../destination/free_space.ts";
 import { inspectFolder } from "../destination/inspect_folder.ts";
+import { loadChain } from "./incremental/load_chain.ts";
+import {
+  fetchedBytes,
+  listChain,
+  type RestoreSteps,
+  stepsOf,
+  wholeBackup,
+} from "./incremental/restore_steps.ts";
 import { restoreOwner } from "./restore_owner.ts";
 import { type TablespaceTarget, tablespaceTargets } from "./tablespace_targets.ts";
 
@@ -20,21 +28,34 @@ export interface RestoreRun {
  * @throws {UsageError} when the options do not fit the backup.
  */
 export async function planPhysicalRestore(
-  _parts: RestoreParts,
+  parts: RestoreParts,
   { backup, options }: RestoreRun,
 ): Promise<RestorePlan> {
   const destination = destinationOf(options);
   const tablespaces = tablespaceTargets(backup, options.tablespaceMap);
+  const steps = await restoreSteps(parts, { backup, options });
   return {
     backup,
+    chain: steps.chain,
     destination,
-    objects: backup.objects.length,
-    fetchBytes: backup.storedBytes,
-    writeBytes: backup.rawBytes,
+    objects: steps.steps.reduce((sum, { chunks }) => sum + chunks.length, 1),
+    fetchBytes: fetchedBytes(steps),
+    writeBytes: steps.bytes,
     freeBytes: freeSpace(destination),
     tablespaces,
-    obstacles: await obstacles(destination, tablespaces, backup.rawBytes),
+    obstacles: await obstacles(destination, tablespaces, steps.bytes),
   };
+}
+
+/** What a restore into an empty folder takes from the backup and from what it is built on. */
+export async function restoreSteps(
+  parts: RestoreParts,
+  { backup, options }: RestoreRun,
+): Promise<RestoreSteps> {
+  const reading = options.signal ? { signal: options.signal } : {};
+  const chain = await loadChain(parts.repository, backup, reading);
+  if (chain.length === 1) return wholeBackup(backup);
+  return stepsOf(await listChain(parts, chain, reading));
 }
 
 function destinationOf({ destination, into, databases }: RestoreOptions): string {

@@ -3,17 +3,20 @@ import type { BackupManifest } from "../../catalog/catalog.ts";
 import { systemClock } from "../../domain/clock.ts";
 import { DestinationError, IntegrityError } from "../../domain/errors.ts";
 import { mapLimited } from "../../domain/map_limited.ts";
-import type { RestoreParts, RestorePlan, RestoreReport } from "../parts.ts";
-import { writeRecoverySettings } from "../recovery/write_recovery_settings.ts";
-import { DestinationFolders } from "./destination_folders.ts";
-import { namingObject, OTHER_BACKUP_HINT } from "../naming_object.ts";
-import { planPhysicalRestore, type RestoreRun } from "./plan_physical_restore.ts";
-import { REQUIRED_FILES } from "./required_files.ts";
-import { sealedAs } from "../sealed_as.ts";
-import { restoreOwner } from "./restore_owner.ts";
 import { writeNewFile } from "../destination/sync_folders.ts";
-import { unpackChunks } from "./unpack_chunks.ts";
+import { OTHER_BACKUP_HINT } from "../naming_object.ts";
+import type { RestoreOptions, RestoreParts, RestorePlan, RestoreReport } from "../parts.ts";
+import { writeRecoverySettings } from "../recovery/write_recovery_settings.ts";
 import { withLeftovers } from "../with_leftovers.ts";
+import { DestinationFolders } from "./destination_folders.ts";
+import { type ChangedFiles, changedFiles, mergedManifest } from "./incremental/merge_report.ts";
+import { fetchedBytes, type RestoreStep, type RestoreSteps } from "./incremental/restore_steps.ts";
+import { storedManifest } from "./incremental/stored_manifest.ts";
+import { planPhysicalRestore, type RestoreRun, restoreSteps } from "./plan_physical_restore.ts";
+import { REQUIRED_FILES } from "./required_files.ts";
+import { restoreOwner } from "./restore_owner.ts";
+import { unpackChunks } from "./unpack_chunks.ts";
+import type { UnpackedChunk } from "./unpack_messages.ts";
 
 /** How many objects are asked for at once before the restore begins. */
 const HEADS_AT_ONCE = 8;
@@ -33,14 +36,15 @@ export async function restorePhysical(
   const plan = await planPhysicalRestore(parts, run);
   const [obstacle] = plan.obstacles;
   if (obstacle !== undefined) throw new DestinationError(plan.obstacles.join("; "), remedy(plan));
-  await checkObjects(parts, run);
+  const steps = await restoreSteps(parts, run);
+  await checkObjects(parts, steps, run.options);
   const owner = await restoreOwner(plan.destination, { uid: Deno.uid() });
   const target = new DestinationFolders(plan.destination, { ...plan, owner });
   await target.prepare().catch(async (error) => {
     await target.abandon();
     throw error;
   });
-  const files = await restoreInto(target, parts, run).catch(async (error) => {
+  const { files } = await restoreInto(target, parts, { run, steps }).catch(async (error) => {
     await target.abandon();
     const left = leftovers(target.roots);
     parts.progress.note(left);
@@ -51,8 +55,8 @@ export async function restorePhysical(
     backup: run.backup,
     destination: plan.destination,
     files,
-    rawBytes: run.backup.rawBytes,
-    fetchedBytes: run.backup.storedBytes,
+    rawBytes: steps.bytes,
+    fetchedBytes: fetchedBytes(steps),
     durationSeconds: (systemClock.monotonic() - started) / 1000,
   };
 }
@@ -71,15 +75,20 @@ function leftovers(folders: readonly string[]): string {
 /** Every object must be there before the first byte is written. */
 async function checkObjects(
   { store, repository }: RestoreParts,
-  { backup, options: { signal } }: RestoreRun,
+  { steps }: RestoreSteps,
+  { signal }: RestoreOptions,
 ): Promise<void> {
-  const folder = repository.folder(backup);
-  await mapLimited(backup.objects, HEADS_AT_ONCE, async ({ key, storedBytes }) => {
-    const info = await store.head(`${folder}${key}`, signal ? { signal } : {});
-    if (!info) throw missing(`${folder}${key}`, backup);
+  const objects = steps.flatMap(({ backup, chunks }) => [
+    ...chunks.map((object) => ({ backup, object })),
+    ...backup.objects.filter(({ role }) => role !== "chunk").map((object) => ({ backup, object })),
+  ]);
+  await mapLimited(objects, HEADS_AT_ONCE, async ({ backup, object: { key, storedBytes } }) => {
+    const whole = `${repository.folder(backup)}${key}`;
+    const info = await store.head(whole, signal ? { signal } : {});
+    if (!info) throw missing(whole, backup);
     if (info.size === storedBytes) return;
     throw new IntegrityError(
-      `object ${folder}${key} has ${info.size} bytes, the backup says ${storedBytes}`,
+      `object ${whole} has ${info.size} bytes, the backup says ${storedBytes}`,
       OTHER_BACKUP_HINT,
     );
   });
@@ -92,29 +101,32 @@ function missing(key: string, backup: BackupManifest): IntegrityError {
   );
 }
 
+/** From the oldest backup to the newest: each writes into what those before have left. */
 async function restoreInto(
   target: DestinationFolders,
   parts: RestoreParts,
-  run: RestoreRun,
-): Promise<number> {
-  const { backup, options } = run;
-  const folder = parts.repository.folder(backup);
-  parts.progress.begin("restoring", backup.rawBytes);
-  const unpacked = await unpackChunks(parts, {
-    folder,
-    chunks: backup.objects.filter(({ role }) => role === "chunk"),
-    sealed: backup.encryption !== null,
-    setup: { folders: target.folders, owner: target.owner, algorithm: backup.codec.algorithm },
-    jobs: options.jobs,
-    ...(options.signal && { signal: options.signal }),
-  });
-  const lacking = REQUIRED_FILES.find((name) => !unpacked.required.includes(name));
+  { run: { backup, options }, steps: { steps, merged } }: {
+    readonly run: RestoreRun;
+    readonly steps: RestoreSteps;
+  },
+): Promise<Restored> {
+  const chunks = steps.flatMap((step) => step.chunks);
+  parts.progress.begin("restoring", chunks.reduce((sum, { rawBytes }) => sum + rawBytes, 0));
+  const unpacked: UnpackedChunk[] = [];
+  for (const step of steps) unpacked.push(await unpackStep(target, parts, { step, options }));
+  const required = unpacked.flatMap((chunk) => chunk.required);
+  const lacking = REQUIRED_FILES.find((name) => !required.includes(name));
   if (lacking !== undefined) {
     throw new IntegrityError(
       `backup ${backup.id} holds no ${lacking}: no server can start from it`,
     );
   }
-  await restoreManifest(target, parts, run);
+  const changed = backup.parentId === null ? undefined : await changedFiles(target.folders, {
+    ...{ merged, jobs: options.jobs },
+    onProgress: () => {},
+    ...(options.signal && { signal: options.signal }),
+  });
+  await restoreManifest(target, parts, { backup, changed, options });
   await target.linkTablespaces();
   await writeRecoverySettings(target.folders.destination, {
     postgresVersion: backup.postgresVersion,
@@ -123,27 +135,49 @@ async function restoreInto(
   }, { owner: target.owner });
   options.signal?.throwIfAborted();
   parts.progress.begin("syncing to disk");
-  await target.finish(unpacked.created);
-  return unpacked.files;
+  await target.finish(unpacked.flatMap(({ created }) => created));
+  return { files: unpacked.reduce((sum, { files }) => sum + files, 0) };
+}
+
+/** What came of it. */
+interface Restored {
+  readonly files: number;
+}
+
+async function unpackStep(
+  { folders, owner }: DestinationFolders,
+  parts: RestoreParts,
+  { step: { backup, selection, chunks, files }, options: { jobs, signal } }: {
+    readonly step: RestoreStep;
+    readonly options: RestoreOptions;
+  },
+): Promise<UnpackedChunk> {
+  const { algorithm } = backup.codec;
+  const unpacked = await unpackChunks(parts, {
+    ...{ folder: parts.repository.folder(backup), chunks, jobs },
+    sealed: backup.encryption !== null,
+    setup: { folders, owner, algorithm, selection },
+    ...(signal && { signal }),
+  });
+  if (files === undefined || unpacked.listed === files) return unpacked;
+  throw new IntegrityError(
+    `backup ${backup.id} holds ${unpacked.listed} of the ${files} files that its list promises`,
+    OTHER_BACKUP_HINT,
+  );
 }
 
 /** PostgreSQL's own list of files, which pg_verifybackup reads. */
 async function restoreManifest(
   { folders, owner }: DestinationFolders,
-  { store, codecs, repository }: RestoreParts,
-  { backup, options: { signal } }: RestoreRun,
+  parts: RestoreParts,
+  { backup, changed, options }: {
+    readonly backup: BackupManifest;
+    readonly changed: ChangedFiles | undefined;
+    readonly options: RestoreOptions;
+  },
 ): Promise<void> {
-  const object = backup.objects.find(({ role }) => role === "backup_manifest");
-  if (!object) throw new IntegrityError(`backup ${backup.id} has no backup_manifest`);
   const path = `${folders.destination}/backup_manifest`;
-  await namingObject(`${repository.folder(backup)}${object.key}`, async (key) => {
-    const decoder = codecs.codec(backup.codec).decode({
-      expected: object,
-      ...sealedAs(backup, key),
-      ...(signal && { signal }),
-    });
-    const stored = await store.get(key, signal ? { signal } : {});
-    await writeNewFile(path, stored.pipeThrough(decoder));
-  });
+  const stored = storedManifest(parts, backup, options);
+  await writeNewFile(path, ReadableStream.from(changed ? mergedManifest(stored, changed) : stored));
   if (owner) fs.chownSync(path, owner.uid, owner.gid);
 }

@@ -70,6 +70,7 @@ export async function unpackChunks(
 function sum(chunks: readonly UnpackedChunk[]): UnpackedChunk {
   return {
     files: chunks.reduce((files, chunk) => files + chunk.files, 0),
+    listed: chunks.reduce((listed, chunk) => listed + chunk.listed, 0),
     created: chunks.flatMap(({ created }) => created),
     required: chunks.flatMap(({ required }) => required),
   };

@@ -20,7 +20,7 @@ self.onmessage = (event: MessageEvent<UnpackRequest>) => {
   const request = event.data;
   if (request.type === "setup") {
     const { setup } = request;
-    work = { setup, unpacker: new ChunkUnpacker(setup.folders, setup.owner), reader: undefined };
+    work = { setup, unpacker: new ChunkUnpacker(setup.folders, setup), reader: undefined };
     return;
   }
   if (!work) return; // it failed before

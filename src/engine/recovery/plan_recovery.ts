@@ -1,4 +1,4 @@
-import type { BackupManifest } from "../../catalog/catalog.ts";
+import { type BackupManifest, wholeChains } from "../../catalog/catalog.ts";
 import { NothingMatchesError } from "../../domain/errors.ts";
 import { walFolder } from "../../domain/wal_key.ts";
 import type { ListOptions, ObjectStore, ReadOptions } from "../../storage/storage.ts";
@@ -29,7 +29,7 @@ export async function planRecovery(
   store: ObjectStore,
   { cluster, backups, request, backup, ...reading }: PlanRecoveryOptions,
 ): Promise<RecoveryPlan> {
-  const offered = physicalOnes(backup ? [backup] : backups, request);
+  const offered = physicalOnes(backup ? [backup] : wholeChains(backups), request);
   let refusal: unknown;
   for (const systemIdentifier of systemsOf(offered, request)) {
     const place = { cluster, systemIdentifier };

@@ -4,6 +4,7 @@ import type { Bytes } from "../../../domain/bytes.ts";
 import { IntegrityError } from "../../../domain/errors.ts";
 import type { ObjectStore } from "../../../storage/storage.ts";
 import { namingObject } from "../../naming_object.ts";
+import { sealedAs } from "../../sealed_as.ts";
 
 /** Where stored manifests are read from. */
 export interface ManifestParts {
@@ -25,8 +26,9 @@ export async function* storedManifest(
   const object = backup.objects.find(({ role }) => role === "backup_manifest");
   if (!object) throw new IntegrityError(`backup ${backup.id} has no backup_manifest`);
   const reading = signal ? { signal } : {};
-  const decoder = codecs.codec(backup.codec).decode({ expected: object, ...reading });
   const key = `${repository.folder(backup)}${object.key}`;
+  const form = { expected: object, ...sealedAs(backup, key) };
+  const decoder = codecs.codec(backup.codec).decode({ ...form, ...reading });
   const stream = await namingObject(key, async () => {
     return (await store.get(key, reading)).pipeThrough(decoder);
   });
