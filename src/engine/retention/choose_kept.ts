@@ -1,0 +1,158 @@
+import type { CountRule, RetentionPolicy } from "../../domain/retention_policy.ts";
+import { COUNT_RULES } from "../../domain/retention_policy.ts";
+import { byStopTime, chainOf, isFromFuture } from "./backup_order.ts";
+import { formatSpan } from "./format_span.ts";
+import type { PruneBackup, PruneSystem } from "./prune_model.ts";
+import { periodOf } from "./period_of.ts";
+import { windowBases } from "./window_bases.ts";
+
+/** Why backups stay, by their ids. Those without a reason go. */
+export type Reasons = ReadonlyMap<string, readonly string[]>;
+
+/** What the rules are applied to. */
+export interface KeepOptions {
+  readonly policy: RetentionPolicy;
+  readonly now: number;
+}
+
+/**
+ * Chooses the backups of one system that stay. Physical and logical ones are counted apart, since
+ * neither can stand in for the other.
+ */
+export function chooseKept(system: PruneSystem, options: KeepOptions): Reasons {
+  const chosen = new Chosen();
+  for (const method of ["physical", "logical"] as const) {
+    const all = system.backups.filter((backup) => backup.method === method);
+    applyRules(chosen, { all, method, ...options });
+  }
+  applyWindow(chosen, system, options);
+  for (const backup of system.backups) keepForPeople(chosen, backup, options);
+  keepChains(chosen, system.backups);
+  return chosen.reasons;
+}
+
+class Chosen {
+  readonly reasons = new Map<string, string[]>();
+
+  keep({ id }: PruneBackup, reason: string): void {
+    const known = this.reasons.get(id) ?? [];
+    if (known.length === 0) this.reasons.set(id, known);
+    if (!known.includes(reason)) known.push(reason);
+  }
+}
+
+interface Method extends KeepOptions {
+  readonly all: readonly PruneBackup[];
+  readonly method: PruneBackup["method"];
+}
+
+function applyRules(chosen: Chosen, { all, method, policy, now }: Method): void {
+  const newestFirst = byStopTime(all).reverse().filter((backup) => !isFromFuture(backup, now));
+  const [newest] = newestFirst;
+  if (newest) chosen.keep(newest, `the newest ${method} backup`);
+  if (policy.minRedundancy > 1) {
+    for (const backup of newestFirst.slice(0, policy.minRedundancy)) {
+      chosen.keep(backup, `min-redundancy=${policy.minRedundancy}`);
+    }
+  }
+  if (!speaksOf(policy, method)) {
+    for (const backup of all) chosen.keep(backup, `no rule is for ${method} backups`);
+  }
+  for (const rule of COUNT_RULES) {
+    const count = policy.counts[rule];
+    if (count !== undefined) applyCount(chosen, { newestFirst, all, rule, count });
+  }
+}
+
+/** A policy that says nothing of a method leaves its backups alone. */
+function speaksOf(policy: RetentionPolicy, method: PruneBackup["method"]): boolean {
+  const other = COUNT_RULES.some((rule) => rule !== "logical" && policy.counts[rule] !== undefined);
+  if (other) return true;
+  if (method === "logical") return policy.counts.logical !== undefined;
+  return policy.pitrWindow !== undefined;
+}
+
+function applyCount(
+  chosen: Chosen,
+  { newestFirst, all, rule, count }: {
+    readonly newestFirst: readonly PruneBackup[];
+    readonly all: readonly PruneBackup[];
+    readonly rule: CountRule;
+    readonly count: number;
+  },
+): void {
+  const reason = `${rule}-retain=${count}`;
+  if (rule === "full") return keepFulls(chosen, { newestFirst, all, count, reason });
+  if (rule === "logical") {
+    const logical = newestFirst.filter(({ method }) => method === "logical");
+    for (const backup of logical.slice(0, count)) chosen.keep(backup, reason);
+    return;
+  }
+  if (rule === "last") {
+    for (const backup of newestFirst.slice(0, count)) chosen.keep(backup, reason);
+    return;
+  }
+  const seen = new Set<string>();
+  for (const backup of newestFirst) {
+    const period = periodOf(backup.stoppedAt, rule);
+    if (seen.has(period)) continue;
+    if (seen.size === count) return;
+    seen.add(period);
+    chosen.keep(backup, `${reason} (${period})`);
+  }
+}
+
+/** Full backups, and what was built on them. */
+function keepFulls(
+  chosen: Chosen,
+  { newestFirst, all, count, reason }: {
+    readonly newestFirst: readonly PruneBackup[];
+    readonly all: readonly PruneBackup[];
+    readonly count: number;
+    readonly reason: string;
+  },
+): void {
+  const fulls = newestFirst.filter(({ kind }) => kind === "full").slice(0, count);
+  const kept = new Set(fulls.map(({ id }) => id));
+  for (const backup of fulls) chosen.keep(backup, reason);
+  const parents = new Map(all.map((backup) => [backup.id, backup]));
+  for (const backup of all) {
+    const root = chainOf(backup, parents).at(-1)!;
+    if (root.id !== backup.id && kept.has(root.id)) {
+      chosen.keep(backup, `${reason}, built on ${root.id}`);
+    }
+  }
+}
+
+function applyWindow(chosen: Chosen, system: PruneSystem, { policy, now }: KeepOptions): void {
+  if (policy.pitrWindow === undefined) return;
+  const reason = `pitr-window=${formatSpan(policy.pitrWindow)}`;
+  const from = now - policy.pitrWindow;
+  for (const backup of system.backups) {
+    if (backup.method === "physical" && backup.stoppedAt >= from) chosen.keep(backup, reason);
+  }
+  for (const base of windowBases(system, { from, now })) {
+    chosen.keep(base, `the window of ${reason} begins with it`);
+  }
+}
+
+function keepForPeople(chosen: Chosen, backup: PruneBackup, { now }: KeepOptions): void {
+  const { pin, inUseBy } = backup;
+  if (pin && (pin.until === null || pin.until > now)) {
+    const until = pin.until === null ? "" : ` until ${new Date(pin.until).toISOString()}`;
+    chosen.keep(backup, `kept on request${until}`);
+  }
+  if (inUseBy !== undefined) chosen.keep(backup, `in use by ${inUseBy}`);
+  if (isFromFuture(backup, now)) chosen.keep(backup, "its end lies in the future");
+}
+
+/** An increment is worth nothing without every backup below it. */
+function keepChains(chosen: Chosen, backups: readonly PruneBackup[]): void {
+  const parents = new Map(backups.map((backup) => [backup.id, backup]));
+  for (const backup of byStopTime(backups).reverse()) {
+    if (!chosen.reasons.has(backup.id)) continue;
+    for (const base of chainOf(backup, parents).slice(1)) {
+      chosen.keep(base, `${backup.id} builds on it`);
+    }
+  }
+}

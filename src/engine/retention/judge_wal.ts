@@ -1,0 +1,176 @@
+/**
+ * Which of the archived log stays: what a kept backup needs to become consistent, and everything
+ * that recovery may ask for from the backups that the window begins with.
+ *
+ * @module
+ */
+import type { RetentionPolicy } from "../../domain/retention_policy.ts";
+import { isOnHistory, type TimelineHistory } from "../../domain/timeline_history.ts";
+import { lastSegmentNumber, segmentNumber } from "../../domain/wal.ts";
+import { formatSpan } from "./format_span.ts";
+import type { JudgedWal, PruneSystem, WalPiece } from "./prune_model.ts";
+import { historyOf, isPhysical, type PhysicalBackup, windowBases } from "./window_bases.ts";
+
+/** A timeline that no kept backup leads to may be a new one, whose first backup is under way. */
+export const UNKNOWN_BRANCH_GRACE_MS = 7 * 86_400_000;
+
+/** Segments of one timeline that stay; `last` may be Infinity. */
+interface Need {
+  readonly timeline: number;
+  readonly first: number;
+  readonly last: number;
+  readonly reason: string;
+}
+
+/** What the log is judged by. */
+export interface JudgeOptions {
+  /** The ids of the backups that stay. */
+  readonly kept: ReadonlySet<string>;
+  readonly policy: RetentionPolicy;
+  readonly now: number;
+}
+
+/** Judges every piece of a system's log, by timeline and number. */
+export function judgeWal(system: PruneSystem, options: JudgeOptions): readonly JudgedWal[] {
+  const physical = system.backups.filter(isPhysical).filter(({ id }) => options.kept.has(id));
+  const judge = physical.length === 0
+    ? () => "no physical backup of this system is there"
+    : judgeOf(system, { physical, ...options });
+  return system.wal
+    .toSorted((a, b) => a.timeline - b.timeline || a.first - b.first)
+    .map((piece) => {
+      const reason = judge(piece);
+      const { systemIdentifier } = system;
+      if (reason !== undefined) return { ...piece, systemIdentifier, keep: true, reason };
+      return { ...piece, systemIdentifier, keep: false, reason: uselessness(options.policy) };
+    });
+}
+
+function uselessness({ pitrWindow }: RetentionPolicy): string {
+  if (pitrWindow === undefined) return "no kept backup is rolled forward through it";
+  return `outside pitr-window=${formatSpan(pitrWindow)}, and no kept backup needs it`;
+}
+
+interface Kept extends JudgeOptions {
+  readonly physical: readonly PhysicalBackup[];
+}
+
+/** Why a piece stays; undefined when it goes. */
+function judgeOf(system: PruneSystem, options: Kept): (piece: WalPiece) => string | undefined {
+  const bases = basesOf(system, options);
+  const needs = [
+    ...options.physical.flatMap((backup) => ownNeeds(system, backup)),
+    ...bases.flatMap((base) => openNeeds(system, base)),
+    ...inUseNeeds(system),
+  ];
+  const byTimeline = Map.groupBy(needs, ({ timeline }) => timeline);
+  const isStrange = strangeBranches(system, options);
+  return (piece) =>
+    byTimeline.get(piece.timeline)?.find((need) => overlaps(piece, need))?.reason ??
+      (isStrange(piece) ? "no kept backup leads to this timeline yet" : undefined);
+}
+
+function overlaps(piece: WalPiece, need: Need): boolean {
+  return need.first <= piece.last && piece.first <= need.last;
+}
+
+/**
+ * Where recovery may start from and then go on to the end of the log. Without a window those are
+ * all that stay: no gap is ever opened that nobody has asked for.
+ */
+function basesOf(
+  system: PruneSystem,
+  { physical, policy, now }: Kept,
+): readonly PhysicalBackup[] {
+  if (policy.pitrWindow === undefined) return physical;
+  const bases = windowBases(system, { from: now - policy.pitrWindow, now });
+  return [...bases, ...physical.filter(({ inUseBy }) => inUseBy !== undefined)];
+}
+
+/** From start to stop: without these the backup is worth nothing, once recovery has the archive. */
+function ownNeeds(system: PruneSystem, { id, wal }: PhysicalBackup): readonly Need[] {
+  const history = historyOf(system, wal.timeline);
+  const first = segmentNumber(wal.startLsn, system.segmentBytes);
+  const last = Math.max(first, lastSegmentNumber(wal.stopLsn, system.segmentBytes));
+  const reason = `backup ${id} needs it`;
+  // The segment that holds a switch exists under both names; whichever is asked for, it is there.
+  const timelines = [wal.timeline, ...history.ancestors.map(({ timeline }) => timeline)];
+  return timelines.map((timeline) => ({ timeline, first, last, reason }));
+}
+
+/** Everything from the start of `base` on, along every history that leads through its end. */
+function openNeeds(system: PruneSystem, base: PhysicalBackup): readonly Need[] {
+  const { segmentBytes } = system;
+  const first = segmentNumber(base.wal.startLsn, segmentBytes);
+  const reason = `from backup ${base.id} to now`;
+  const open = (timeline: number): Need => ({ timeline, first, last: Infinity, reason });
+  const needs = [
+    open(base.wal.timeline),
+    ...switchNeeds(historyOf(system, base.wal.timeline), { first, segmentBytes, reason }),
+  ];
+  for (const timeline of new Set(system.wal.map((piece) => piece.timeline))) {
+    const history = system.histories.get(timeline);
+    if (history === undefined) {
+      // It may have grown out of this one: nobody can tell.
+      if (timeline > base.wal.timeline) needs.push(open(timeline));
+      continue;
+    }
+    const place = { timeline: base.wal.timeline, lsn: base.wal.stopLsn };
+    if (timeline === base.wal.timeline || !isOnHistory(history, place)) continue;
+    needs.push(open(timeline), ...switchNeeds(history, { first, segmentBytes, reason }));
+  }
+  return needs;
+}
+
+/** On the ancestors of a timeline: up to the segment in which each was left. */
+function switchNeeds(
+  { ancestors }: TimelineHistory,
+  { first, segmentBytes, reason }: {
+    readonly first: number;
+    readonly segmentBytes: number;
+    readonly reason: string;
+  },
+): readonly Need[] {
+  return ancestors.map(({ timeline, switchLsn }) => ({
+    ...{ timeline, first, reason },
+    last: segmentNumber(switchLsn, segmentBytes),
+  }));
+}
+
+function inUseNeeds({ wal, walInUseFrom }: PruneSystem): readonly Need[] {
+  if (walInUseFrom === undefined) return [];
+  return [...new Set(wal.map(({ timeline }) => timeline))].map((timeline) => ({
+    ...{ timeline, first: walInUseFrom, last: Infinity },
+    reason: "a restore reads it",
+  }));
+}
+
+/**
+ * Pieces that lie on no way that leads to or from a kept backup and were written lately: a branch
+ * that began after a recovery to an earlier moment, of which there is no backup yet.
+ */
+function strangeBranches(
+  system: PruneSystem,
+  { physical, policy, now }: Kept,
+): (piece: WalPiece) => boolean {
+  const { segmentBytes } = system;
+  const grace = Math.max(policy.pitrWindow ?? 0, UNKNOWN_BRANCH_GRACE_MS);
+  /** The segment in which each timeline was last on a way to a kept backup. */
+  const known = new Map<number, number>();
+  for (const { wal: { timeline, stopLsn } } of physical) {
+    known.set(timeline, Infinity);
+    for (const ancestor of historyOf(system, timeline).ancestors) {
+      const left = segmentNumber(
+        ancestor.switchLsn < stopLsn ? ancestor.switchLsn : stopLsn,
+        segmentBytes,
+      );
+      known.set(ancestor.timeline, Math.max(left, known.get(ancestor.timeline) ?? 0));
+    }
+  }
+  const newest = new Map<number, number>();
+  for (const { timeline, storedAt = now } of system.wal) {
+    newest.set(timeline, Math.max(storedAt, newest.get(timeline) ?? 0));
+  }
+  return ({ timeline, last }) =>
+    last > (known.get(timeline) ?? -1) && (newest.get(timeline) ?? now) >= now - grace;
+}

@@ -1,0 +1,75 @@
+import type { TimelineHistory } from "../../domain/timeline_history.ts";
+import { numberOfName } from "../../domain/wal.ts";
+import { parseWalKey, type WalPlace } from "../../domain/wal_key.ts";
+import type { ObjectInfo } from "../../storage/storage.ts";
+import type { WalPiece } from "./prune_model.ts";
+
+/** A `.backup` or `.partial` file, which goes with the segment that it is named for. */
+export interface SideFile {
+  readonly timeline: number;
+  readonly number: number;
+  readonly bytes: number;
+}
+
+/** The log of one system, as a listing of it comes by. Memory grows with the gaps and the cuts. */
+export class WalStock {
+  readonly histories = new Map<number, TimelineHistory>();
+  /** Keys of history files, by timeline. */
+  readonly historyKeys = new Map<number, string>();
+  readonly sideFiles: SideFile[] = [];
+  segments = 0;
+  readonly #place: WalPlace;
+  readonly #segmentBytes: number;
+  readonly #cuts: ReadonlySet<number>;
+  readonly #pieces: WalPiece[] = [];
+
+  /** @param cuts pieces never reach across these numbers. */
+  constructor(
+    place: WalPlace,
+    { segmentBytes, cuts }: {
+      readonly segmentBytes: number;
+      readonly cuts: ReadonlySet<number>;
+    },
+  ) {
+    this.#place = place;
+    this.#segmentBytes = segmentBytes;
+    this.#cuts = cuts;
+  }
+
+  /** In the order of the keys. */
+  get pieces(): readonly WalPiece[] {
+    return this.#pieces;
+  }
+
+  /** The next object of the listing. Strangers are nobody's to remove. */
+  take(info: ObjectInfo): void {
+    const name = parseWalKey(this.#place, info.key);
+    if (!name) return;
+    if (name.kind === "history") return void this.historyKeys.set(name.timeline, info.key);
+    const number = numberOfName(name, this.#segmentBytes);
+    if (number === undefined) return;
+    if (name.kind === "segment") this.#segment({ timeline: name.timeline, number }, info);
+    else this.sideFiles.push({ timeline: name.timeline, number, bytes: info.size });
+  }
+
+  #segment(
+    { timeline, number }: { readonly timeline: number; readonly number: number },
+    { size, lastModified }: ObjectInfo,
+  ): void {
+    this.segments += 1;
+    const storedAt = lastModified?.getTime();
+    const before = this.#pieces.at(-1);
+    const joins = before?.timeline === timeline && before.last + 1 === number &&
+      !this.#cuts.has(number);
+    if (!joins) {
+      this.#pieces.push({ timeline, first: number, last: number, bytes: size, storedAt });
+      return;
+    }
+    this.#pieces[this.#pieces.length - 1] = {
+      ...{ timeline, first: before.first, last: number, bytes: before.bytes + size },
+      storedAt: storedAt === undefined || before.storedAt === undefined
+        ? undefined
+        : Math.max(storedAt, before.storedAt),
+    };
+  }
+}
