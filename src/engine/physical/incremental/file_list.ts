@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import type { Bytes } from "../../../domain/bytes.ts";
 import { IntegrityError } from "../../../domain/errors.ts";
 import { type ChecksumAlgorithm, isChecksumAlgorithm } from "../file_checksum.ts";
+import { isListed } from "../file_tally.ts";
 import { listedFile, ManifestLines } from "../manifest_lines.ts";
 import { NOT_STORED } from "../required_files.ts";
 
@@ -14,7 +15,10 @@ export interface FileEntry {
   readonly checksum: string;
 }
 
-/** The files of a backup by their paths, in the manifest's order, without those never stored. */
+/**
+ * The files of a backup by their paths, in the manifest's order, without those never stored and
+ * those of the WAL, of which it names some.
+ */
 export type FileList = ReadonlyMap<string, FileEntry>;
 
 const LAST_LINE = /^"Manifest-Checksum": "([0-9a-f]{64})"\}\s*$/;
@@ -34,7 +38,7 @@ export async function readFileList(manifest: AsyncIterable<Bytes>): Promise<File
     if (checksum !== undefined) return;
     hash.update(line);
     const file = parse(line);
-    if (!file || NOT_STORED.has(file.path)) return;
+    if (!file || NOT_STORED.has(file.path) || !isListed(file.path)) return;
     if (files.has(file.path)) throw wrong(`it lists ${JSON.stringify(file.path)} twice`);
     files.set(file.path, file.entry);
   };
