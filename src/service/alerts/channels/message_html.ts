@@ -21,7 +21,7 @@ export function messageHtml(message: Message): string {
     <p style="margin:16px 0 0;font-size:13px;color:#5f5f5f">${foot}</p>
       </body>
     </html>
-  `);
+  `).trim();
 }
 
 function noticeBlock(notice: Notice) {
