@@ -13,6 +13,7 @@ import type {
   BaseBackupSource,
   ClientPrograms,
   ConnectionOptions,
+  FileBackupSource,
   PostgresServer,
 } from "../postgres/postgres.ts";
 import type { Log } from "../log/log.ts";
@@ -91,6 +92,16 @@ export async function openBaseBackups(
 ): Promise<BaseBackupSource & { identify(options?: { signal?: AbortSignal }): Promise<unknown> }> {
   const { StreamSource } = await import("../postgres/replication/stream_base_backup.ts");
   return new StreamSource(connection);
+}
+
+/** Base backups from the server's own files, when they lie on this machine. */
+export async function openFileBackups(
+  { postgres }: Config,
+  connection: ConnectionOptions,
+): Promise<FileBackupSource> {
+  const { FileSource } = await import("../postgres/files/file_source.ts");
+  const { data_directory: dataDirectory } = postgres;
+  return new FileSource(connection, dataDirectory === "auto" ? {} : { dataDirectory });
 }
 
 /** pg_dump and its siblings on this machine. */

@@ -78,6 +78,12 @@ export interface CodecPool {
     name: string,
     options?: { readonly expected?: ExpectedForm; readonly signal?: AbortSignal },
   ): TransformStream<Bytes, Bytes>;
+  /**
+   * Encrypts what was compressed elsewhere; there when {@link CodecPool.sealing}.
+   *
+   * @param name the key under which it will be stored.
+   */
+  seal?(name: string): TransformStream<Bytes, Bytes>;
   /** Ends the threads; streams under way fail. */
   close(): void;
 }

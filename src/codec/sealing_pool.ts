@@ -63,6 +63,11 @@ export class SealingPool implements CodecPool {
     return chained(check, this.#opener.stream(name), signal);
   }
 
+  /** Encrypts what was compressed elsewhere. */
+  seal(name: string): TransformStream<Bytes, Bytes> {
+    return this.#sealer?.stream(name) ?? new TransformStream();
+  }
+
   /** Ends the threads; streams under way fail. */
   close(): void {
     this.#inner.close();

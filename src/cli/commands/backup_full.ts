@@ -10,6 +10,7 @@ import {
   openBaseBackups,
   openCatalog,
   openCodecs,
+  openFileBackups,
   openPrograms,
   openServer,
   openStore,
@@ -77,6 +78,10 @@ function refusePhysicalFlags(line: Line): void {
     ? "--max-rate"
     : line.waitWal !== undefined
     ? "--wait-wal"
+    : line.source !== undefined
+    ? "--source"
+    : line.failOnCorruption
+    ? "--fail-on-corruption"
     : line.fastCheckpoint
     ? "--fast-checkpoint"
     : undefined;
@@ -118,6 +123,7 @@ async function backupOptions(
       fastCheckpoint: line.fastCheckpoint,
       waitWal: line.waitWal ?? backup.wait_wal,
       ...(line.maxRate !== undefined && { maxRateKb: line.maxRate }),
+      failOnCorruption: line.failOnCorruption,
     }),
     signal: context.signal,
   };
@@ -129,7 +135,22 @@ async function take(
 ): Promise<BackupManifest> {
   const { BackupEngine } = await import("../../engine/engine.ts");
   const method = await resolveMethod(asked, run);
-  return await new BackupEngine(run.parts).full(await backupOptions(method, run));
+  const options = await backupOptions(method, run);
+  if (method === "logical") return await new BackupEngine(run.parts).full(options);
+  const source = await resolveSource(run);
+  return await new BackupEngine(run.parts).full({ ...options, source });
+}
+
+/** Where a physical backup reads, with a line that says why. */
+async function resolveSource(
+  { line, session, parts: { fileBackups } }: RunWithParts,
+): Promise<"stream" | "files"> {
+  if (line.source !== undefined && line.source !== "auto") return line.source;
+  if (!fileBackups) return "stream";
+  const { chooseSource } = await import("../../engine/choose_source.ts");
+  const { source, reason } = await chooseSource(fileBackups);
+  session.progress.note(`source ${reason}`);
+  return source;
 }
 
 async function withParts<Result>(
@@ -150,6 +171,7 @@ async function withParts<Result>(
       server,
       connection,
       baseBackups: await openBaseBackups(connection),
+      fileBackups: await openFileBackups(config, connection),
       programs: await openPrograms(config, context),
       clock: context.clock,
       progress: session.progress,

@@ -49,6 +49,17 @@ const backup = command(
       maxRate: optional(option("--max-rate", rate, {
         description: message`Physical: read no faster than this, such as 50M a second`,
       })),
+      source: optional(
+        option("--source", choice(["auto", "stream", "files"], { metavar: "SOURCE" }), {
+          description: message`Physical: stream (the server sends) or files (read on its host)`,
+        }),
+      ),
+      failOnCorruption: withDefault(
+        flag("--fail-on-corruption", {
+          description: message`Physical: a page with a wrong checksum fails the backup`,
+        }),
+        false,
+      ),
       fastCheckpoint: withDefault(
         flag("--fast-checkpoint", {
           description: message`Physical: start at once instead of spreading the checkpoint`,

@@ -62,6 +62,7 @@ async function takeStreamBackup(
     ...positions(backup),
     tablespaces: backup.tablespaces,
     databases: databases.map(({ name, sizeBytes }) => ({ name, sizeBytes: sizeBytes ?? null })),
+    source: "stream",
   };
 }
 

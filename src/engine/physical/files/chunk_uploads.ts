@@ -1,5 +1,7 @@
+import { createHash } from "node:crypto";
 import type { ManifestObject } from "../../../catalog/catalog.ts";
-import type { Codec } from "../../../codec/codec.ts";
+import type { Codec, CodecPool } from "../../../codec/codec.ts";
+import type { Bytes } from "../../../domain/bytes.ts";
 import { StorageError } from "../../../domain/errors.ts";
 import type { ObjectStore } from "../../../storage/storage.ts";
 import type { ChunkEntry, PackedChunk } from "./file_messages.ts";
@@ -10,7 +12,10 @@ export interface ChunkDestination {
   readonly store: ObjectStore;
   /** Prefix of the keys, with a slash at its end. */
   readonly folder: string;
-  readonly codec: Codec;
+  /** They may encrypt what the threads compressed. */
+  readonly codecs: CodecPool;
+  /** Of compressed objects. */
+  readonly extension: Codec["extension"];
   /** Called with raw bytes; the next block waits for its promise. */
   readonly onBlock: (rawBytes: number) => void | Promise<void>;
   readonly signal: AbortSignal;
@@ -64,12 +69,15 @@ export class ChunkUploads {
     thread: FileThread,
     { entries, number }: { readonly entries: readonly ChunkEntry[]; readonly number: number },
   ): Promise<StoredChunk> {
-    const { store, folder, codec, onBlock, signal } = this.#destination;
-    const key = `chunks/${String(number).padStart(4, "0")}.tar${codec.extension}`;
+    const { store, codecs, folder, extension, onBlock, signal } = this.#destination;
+    const key = `chunks/${String(number).padStart(4, "0")}.tar${extension}`;
     const { stored, packed } = thread.pack(entries, onBlock);
-    const info = await store.put(`${folder}${key}`, stored, { ifAbsent: true, signal });
+    const seal = codecs.sealing ? new Sealed(codecs.seal!(`${folder}${key}`)) : undefined;
+    const body = seal ? stored.pipeThrough(seal) : stored;
+    const info = await store.put(`${folder}${key}`, body, { ifAbsent: true, signal });
     const chunk = await packed;
-    const { rawBytes, storedBytes, sha256 } = chunk;
+    const { rawBytes } = chunk;
+    const { storedBytes, sha256 } = seal ? seal.form() : chunk;
     if (info.size !== storedBytes) {
       throw new StorageError(
         `object ${folder}${key} has ${info.size} bytes in the store, ${storedBytes} were sent`,
@@ -78,5 +86,30 @@ export class ChunkUploads {
     const files = chunk.files.length;
     const object = { key, role: "chunk", files, rawBytes, storedBytes, sha256 } as const;
     return { number, object, packed: chunk };
+  }
+}
+
+/** Encrypts, and tells what came of it: the threads have hashed what is now inside. */
+class Sealed implements TransformStream<Bytes, Bytes> {
+  readonly writable: WritableStream<Bytes>;
+  readonly readable: ReadableStream<Bytes>;
+  readonly #hash = createHash("sha256");
+  #storedBytes = 0;
+
+  constructor({ writable, readable }: TransformStream<Bytes, Bytes>) {
+    this.writable = writable;
+    this.readable = readable.pipeThrough(
+      new TransformStream<Bytes, Bytes>({
+        transform: (bytes, controller) => {
+          this.#hash.update(bytes);
+          this.#storedBytes += bytes.length;
+          controller.enqueue(bytes);
+        },
+      }),
+    );
+  }
+
+  form(): { readonly storedBytes: number; readonly sha256: string } {
+    return { storedBytes: this.#storedBytes, sha256: this.#hash.digest("hex") };
   }
 }

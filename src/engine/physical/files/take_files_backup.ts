@@ -73,7 +73,8 @@ class FilesBackup {
     this.#uploads = new ChunkUploads(this.#threads, {
       store: parts.store,
       folder: run.slot.folder,
-      codec: parts.codecs.codec(codec),
+      codecs: parts.codecs,
+      extension: parts.codecs.codec(codec).extension,
       signal: this.#signal,
       onBlock: (rawBytes) => {
         parts.progress.advance(rawBytes);
