@@ -85,6 +85,16 @@ export async function readWrapping(
   }
 }
 
+/** All wrappings of one data key, in base64. */
+export async function wrappingsOf(place: KeyPlace, id: string): Promise<readonly string[]> {
+  const found: string[] = [];
+  for await (const name of listDataKeys(place, { id })) {
+    const wrapped = await readWrapping(place, name);
+    if (wrapped !== undefined) found.push(wrapped);
+  }
+  return found;
+}
+
 function keysFolder(cluster: string): string {
   return `${cluster}/keys/`;
 }

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { listDataKeys, readWrapping, registerDataKey } from "../catalog/data_keys.ts";
+import { type KeyPlace, registerDataKey, wrappingsOf } from "../catalog/data_keys.ts";
 import type { Config } from "../config/config.ts";
 import { KeyRing, type KeyStep, newDataKey, ObjectOpener, ObjectSealer } from "../crypto/crypto.ts";
 import { ConfigError } from "../domain/errors.ts";
@@ -34,7 +34,7 @@ class SealSet implements Seals {
     if (file === undefined) return;
     this.ring = new KeyRing({
       identities: () => readIdentities(file),
-      rewrapped: (keyId) => this.#rewrapped(keyId),
+      rewrapped: (keyId) => wrappingsOf(this.#place, keyId),
     });
     this.opener = new ObjectOpener(this.ring);
   }
@@ -54,19 +54,12 @@ class SealSet implements Seals {
 
   async #newKey(recipients: readonly string[]): Promise<KeyStep> {
     const key = await newDataKey(recipients);
-    const place = { store: this.#store(), cluster: this.#config.cluster };
-    await registerDataKey(place, key, { recipients });
+    await registerDataKey(this.#place, key, { recipients });
     return key;
   }
 
-  async #rewrapped(id: string): Promise<readonly string[]> {
-    const place = { store: this.#store(), cluster: this.#config.cluster };
-    const found: string[] = [];
-    for await (const name of listDataKeys(place, { id })) {
-      const wrapped = await readWrapping(place, name);
-      if (wrapped !== undefined) found.push(wrapped);
-    }
-    return found;
+  get #place(): KeyPlace {
+    return { store: this.#store(), cluster: this.#config.cluster };
   }
 }
 

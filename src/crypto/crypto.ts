@@ -5,7 +5,7 @@
  * @module
  */
 export { checkRecipients, generateIdentity, unwrapKey, wrapKey } from "./age_keys.ts";
-export { newDataKey } from "./data_key.ts";
+export { newDataKey, nextSecret } from "./data_key.ts";
 export type { DataKey, KeyStep } from "./data_key.ts";
 export { KeyRing } from "./key_ring.ts";
 export { ObjectOpener } from "./object_opener.ts";

@@ -3,11 +3,12 @@ import { BlockReader, decodeBlock } from "../codec/codec.ts";
 import type { Bytes } from "../domain/bytes.ts";
 import { IntegrityError, ObjectMissingError, VersionError } from "../domain/errors.ts";
 import { mapLimited } from "../domain/map_limited.ts";
+import { isSealed, SEALED_MAGIC } from "../domain/sealed_form.ts";
 import type { WalName } from "../domain/wal.ts";
 import { isCompressedWal, parseWalKey, walFolder, type WalPlace } from "../domain/wal_key.ts";
 import type { ObjectInfo, ObjectStore, ReadOptions } from "../storage/storage.ts";
 import { checkWalHeader, WAL_HEADER_BYTES } from "./wal/wal_header.ts";
-import { digestOf } from "./wal/wal_object.ts";
+import { digestOf, joined, storedHashOf } from "./wal/wal_object.ts";
 
 /** What to read back. */
 export interface VerifyWalOptions extends ReadOptions {
@@ -19,6 +20,8 @@ export interface VerifyWalOptions extends ReadOptions {
   readonly to?: string;
   /** Which of those to read. @default {all} */
   readonly wanted?: (name: WalName) => boolean;
+  /** Opens what is encrypted under a key; absent: only its stored bytes are compared. */
+  readonly unseal?: (key: string) => TransformStream<Bytes, Bytes>;
   /** Objects at a time; each holds a block of 1 MiB or two. @default {4} */
   readonly jobs?: number;
   /** Hears of each object when it was read, with its plain length. */
@@ -123,7 +126,7 @@ interface Checked {
 async function checked(
   store: ObjectStore,
   { name, info: { key, size } }: Listed,
-  { place, signal }: VerifyWalOptions,
+  { place, unseal, signal }: VerifyWalOptions,
 ): Promise<Checked> {
   const reading = signal ? { signal } : {};
   const stream = new WalStream(name, key);
@@ -131,13 +134,43 @@ async function checked(
   try {
     const info = await store.head(key, reading);
     const digest = info && digestOf(info);
-    hasDigest = digest !== undefined;
-    for await (const bytes of await store.get(key, reading)) stream.push(bytes);
-    stream.end({ size, digest, systemIdentifier: place.systemIdentifier });
+    const hash = info && storedHashOf(info);
+    hasDigest = digest !== undefined || hash !== undefined;
+    const { sealed, bytes: stored } = await peeked(await store.get(key, reading));
+    const counted = stored.pipeThrough(stream.counter());
+    const plain = sealed && unseal ? counted.pipeThrough(unseal(key)) : counted;
+    const isClosed = sealed && !unseal;
+    for await (const bytes of plain) if (!isClosed) stream.push(bytes);
+    stream.compareStored({ size, hash });
+    if (!isClosed) stream.end({ digest, systemIdentifier: place.systemIdentifier });
     return { key, ...stream.sums, hasDigest };
   } catch (error) {
     return { key, ...stream.sums, hasDigest, reason: reasonOf(error) };
   }
+}
+
+/** Whether an object is encrypted, and all of it from its first byte on. */
+async function peeked(
+  stream: ReadableStream<Bytes>,
+): Promise<{ readonly sealed: boolean; readonly bytes: ReadableStream<Bytes> }> {
+  const chunks = stream[Symbol.asyncIterator]();
+  const first: Bytes[] = [];
+  let head: Bytes = new Uint8Array(0);
+  while (head.length <= SEALED_MAGIC.length) {
+    const { done, value } = await chunks.next();
+    if (done) break;
+    first.push(value);
+    head = joined([head, value]);
+  }
+  async function* all(): AsyncGenerator<Bytes> {
+    try {
+      yield* first;
+      yield* { [Symbol.asyncIterator]: () => chunks };
+    } finally {
+      await chunks.return?.();
+    }
+  }
+  return { sealed: isSealed(head), bytes: ReadableStream.from(all()) };
 }
 
 /** A store that cannot be asked is no damage; an object that vanished is. */
@@ -154,6 +187,7 @@ class WalStream {
   readonly #key: string;
   readonly #reader: BlockReader | undefined;
   readonly #hash = createHash("sha256");
+  readonly #storedHash = createHash("sha256");
   readonly #head: Bytes = new Uint8Array(WAL_HEADER_BYTES);
   #storedBytes = 0;
   #rawBytes = 0;
@@ -168,22 +202,41 @@ class WalStream {
     return { storedBytes: this.#storedBytes, rawBytes: this.#rawBytes };
   }
 
+  /** Counts and hashes what is stored, before it is opened. */
+  counter(): TransformStream<Bytes, Bytes> {
+    return new TransformStream({
+      transform: (bytes, controller) => {
+        this.#storedBytes += bytes.length;
+        this.#storedHash.update(bytes);
+        controller.enqueue(bytes);
+      },
+    });
+  }
+
+  /** @throws {IntegrityError} when something else was listed or recorded. */
+  compareStored(
+    { size, hash }: { readonly size: number; readonly hash: string | undefined },
+  ): void {
+    if (this.#storedBytes !== size) {
+      this.#refuse(`has ${this.#storedBytes} stored bytes, ${size} were listed`);
+    }
+    const found = this.#storedHash.digest("hex");
+    if (hash !== undefined && found !== hash) {
+      this.#refuse(`is stored with SHA-256 ${found}, ${hash} was written`);
+    }
+  }
+
   push(bytes: Bytes): void {
-    this.#storedBytes += bytes.length;
     if (!this.#reader) return this.#plain(bytes);
     for (const block of this.#reader.push(bytes)) this.#plain(decodeBlock("zstd", block.bytes));
   }
 
   /** @throws {IntegrityError} when the whole is not what it must be. */
-  end({ size, digest, systemIdentifier }: {
-    readonly size: number;
+  end({ digest, systemIdentifier }: {
     readonly digest: ReturnType<typeof digestOf>;
     readonly systemIdentifier: string;
   }): void {
     this.#reader?.end();
-    if (this.#storedBytes !== size) {
-      this.#refuse(`has ${this.#storedBytes} stored bytes, ${size} were listed`);
-    }
     if (digest && digest.rawBytes !== this.#rawBytes) {
       this.#refuse(`holds ${this.#rawBytes} bytes, ${digest.rawBytes} were stored`);
     }

@@ -61,7 +61,7 @@ export function pushParts(
     readonly conditionalPut?: boolean;
   } = {},
 ): WalPushParts {
-  return { store, place: PLACE, codec: { algorithm: "zstd", level: 1 }, conditionalPut };
+  return { store, place: PLACE, codec: { algorithm: "zstd", level: 1 }, conditionalPut, seal: undefined };
 }
 
 /** A store of which some calls are replaced. */

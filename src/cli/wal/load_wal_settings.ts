@@ -1,30 +1,34 @@
 /** The long way to the settings of the WAL path: YAML, the environment, every check. */
 import { parseCodec } from "../../codec/parse_codec.ts";
-import { loadConfig, type LoadedConfig } from "../../config/config.ts";
+import {
+  type Config,
+  type FlagSetting,
+  loadConfig,
+  type LoadedConfig,
+} from "../../config/config.ts";
 import type { Environment } from "../../config/environment_layer.ts";
 import { ConfigError } from "../../domain/errors.ts";
-import type { CredentialSource, SecretSource, SettingsInput, WalSettings } from "./wal_settings.ts";
+import type {
+  CredentialSource,
+  SecretSource,
+  SettingsInput,
+  WalEncryption,
+  WalSettings,
+} from "./wal_settings.ts";
 
 type SecretKey = "secret_access_key" | "session_token";
 
 /** Reads the configuration. @throws {ConfigError} */
 export async function loadWalSettings(
-  { env, file, cluster }: SettingsInput,
+  { env, file, cluster, identity }: SettingsInput,
 ): Promise<WalSettings> {
-  const loaded = await loadConfig({
-    env,
-    ...(file !== undefined && { file }),
-    ...(cluster !== undefined && {
-      flags: [{ path: ["cluster"], flag: "--cluster", value: cluster }],
-    }),
-  });
-  const { config } = loaded;
-  if (config.encryption?.recipients || config.encryption?.identity_file) {
-    throw new ConfigError(
-      "encryption is configured, and this version stores WAL as it is",
-      "nothing is stored in the clear where encryption is asked for: remove it, or wait for it",
-    );
+  const flags: FlagSetting[] = [];
+  if (cluster !== undefined) flags.push({ path: ["cluster"], flag: "--cluster", value: cluster });
+  if (identity !== undefined) {
+    flags.push({ path: ["encryption", "identity_file"], flag: "--identity", value: identity });
   }
+  const loaded = await loadConfig({ env, ...(file !== undefined && { file }), flags });
+  const { config } = loaded;
   if (config.repository.type === "auto") {
     throw new ConfigError("no repository is configured", "set S3_BUCKET, or repository.path");
   }
@@ -38,7 +42,14 @@ export async function loadWalSettings(
     spool: config.wal.spool,
     timeout: config.wal.timeout,
     log: config.log,
+    ...(config.encryption && { encryption: encryptionOf(config.encryption) }),
   };
+}
+
+function encryptionOf(
+  { recipients, identity_file: identityFile }: NonNullable<Config["encryption"]>,
+): WalEncryption {
+  return { ...(recipients && { recipients }), ...(identityFile !== undefined && { identityFile }) };
 }
 
 /** The name of a stored segment ends with .zst, whatever the configuration says later. */

@@ -10,6 +10,7 @@ import {
   openStoreOf,
   prepareRepository,
   type PushInput,
+  pushSeal,
   type SessionInput,
   systemIdentifierOf,
 } from "./wal_session.ts";
@@ -70,7 +71,9 @@ export async function runLookAhead(
       ...{ place, spool, takeOver: false, signal, log },
     });
     const codec = { algorithm: "zstd", level: settings.zstdLevel } as const;
-    await runAhead({ store: opened.store, place, codec, conditionalPut, spool }, {
+    const dataDirectory = walFolder.replace(/\/[^/]*$/, "");
+    const seal = await pushSeal(settings, { store: opened.store, spool, dataDirectory });
+    await runAhead({ store: opened.store, place, codec, conditionalPut, spool, ...seal }, {
       ...{ walFolder, asked, clock, signal },
       ...{ lookAhead: settings.lookAhead, idleMs: RUNNER_IDLE_MS },
     });

@@ -40,22 +40,26 @@ function isKeepable({ credentials }: WalSettings): boolean {
 }
 
 /** One place for each configuration file and cluster, so that two of them do not push out each other. */
-function keptPath({ env, file, cluster }: SettingsInput): string | undefined {
+function keptPath({ env, file, cluster, identity }: SettingsInput): string | undefined {
   const root = stateRoot(env);
   const folder = root === undefined ? undefined : privateFolder(`${root}/wal`);
   if (folder === undefined) return undefined;
-  const name = hashOf([file ?? env["BACKUPCTL_CONFIG"] ?? "", cluster ?? ""]).slice(0, 16);
+  const name = hashOf([file ?? env["BACKUPCTL_CONFIG"] ?? "", cluster ?? "", identity ?? ""]).slice(
+    0,
+    16,
+  );
   return `${folder}/settings-${name}.json`;
 }
 
 /** Changes with every byte that the settings may depend on. */
-function keyOf({ env, file, cluster }: SettingsInput): string {
+function keyOf({ env, file, cluster, identity }: SettingsInput): string {
   const named = file ?? (env["BACKUPCTL_CONFIG"] || undefined);
   const files = named === undefined ? DEFAULT_FILES : [named];
   const variables = Object.entries(env).filter(([name]) => RELEVANT.test(name)).sort();
   return hashOf([
     VERSION,
     cluster ?? "",
+    identity ?? "",
     ...files.flatMap((path) => [path, contentOf(path)]),
     ...variables.flatMap(([name, value]) => [
       name,

@@ -3,7 +3,7 @@ import { UsageError } from "../../domain/errors.ts";
 import { isWalSegmentBytes, parseWalName } from "../../domain/wal.ts";
 import { fetchAhead } from "../../engine/wal/fetch_ahead.ts";
 import { PrefetchFolder } from "../../engine/wal/prefetch_folder.ts";
-import { openSpool, openStoreOf, type SessionInput } from "./wal_session.ts";
+import { fetchOpen, openSpool, openStoreOf, type SessionInput } from "./wal_session.ts";
 
 /** Ends when PostgreSQL takes nothing for so long. */
 const IDLE_MS = 3_000;
@@ -28,7 +28,8 @@ export async function runFetchAhead(
     const place = { cluster: settings.cluster, systemIdentifier };
     const folder = new PrefetchFolder(`${spool.folder}/prefetch`, place);
     folder.clean();
-    await fetchAhead({ store, place, folder }, {
+    const open = await fetchOpen(settings, store);
+    await fetchAhead({ store, place, folder, ...open }, {
       ...{ after, segmentBytes, clock, signal },
       ...{ lookAhead: settings.lookAhead, idleMs: IDLE_MS },
     });

@@ -19,6 +19,7 @@ const OPTIONS = {
   config: { type: "string" },
   cluster: { type: "string" },
   stanza: { type: "string" },
+  identity: { type: "string" },
   output: { type: "string" },
   quiet: { type: "boolean", short: "q", default: false },
   verbose: { type: "boolean", short: "v", default: false },
@@ -70,17 +71,18 @@ export async function settingsOf(
   { values }: WalArguments,
   env: Environment,
 ): Promise<WalSettings> {
-  const { config: file, cluster, stanza } = values;
-  return await readWalSettings({ env, file, cluster: cluster ?? stanza });
+  const { config: file, cluster, stanza, identity } = values;
+  return await readWalSettings({ env, file, cluster: cluster ?? stanza, identity });
 }
 
 /** The flags that lead another process to the same settings. */
 export function settingFlags({ values }: WalArguments): readonly string[] {
-  const { config, cluster, stanza } = values;
+  const { config, cluster, stanza, identity } = values;
   const name = cluster ?? stanza;
   return [
     ...(config === undefined ? [] : ["--config", config]),
     ...(name === undefined ? [] : ["--cluster", name]),
+    ...(identity === undefined ? [] : ["--identity", identity]),
   ];
 }
 

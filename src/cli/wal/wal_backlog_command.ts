@@ -5,6 +5,7 @@ import {
   openSpool,
   openStoreOf,
   prepareRepository,
+  pushSeal,
   type SessionInput,
   systemIdentifierOf,
 } from "./wal_session.ts";
@@ -28,8 +29,9 @@ export async function walBacklog(input: SessionInput, caller: Caller): Promise<v
   const { conditionalPut } = await prepareRepository(opened, {
     ...{ place, spool, takeOver: false, signal, log },
   });
+  const seal = await pushSeal(settings, { store: opened.store, spool, dataDirectory: "." });
   const { pushed, confirmed } = await archiveBacklog(
-    { store: opened.store, place, codec, conditionalPut, spool },
+    { store: opened.store, place, codec, conditionalPut, spool, ...seal },
     { walFolder: "pg_wal", signal },
   );
   log.write("info", "wal.pushed", {

@@ -10,6 +10,7 @@ import type { WalSpool } from "../../engine/wal/wal_spool.ts";
 import { startBackground } from "./start_background.ts";
 import {
   dataDirectoryOf,
+  fetchOpen,
   openSpool,
   openStoreOf,
   type SessionInput,
@@ -75,7 +76,8 @@ async function fetchNow(input: FetchInput, wanted: Wanted): Promise<boolean> {
   const opened = await openStoreOf(input);
   void opened.warm();
   const place = { cluster: settings.cluster, systemIdentifier };
-  const fetched = await fetchWal({ store: opened.store, place }, name, signal);
+  const open = await fetchOpen(settings, opened.store);
+  const fetched = await fetchWal({ store: opened.store, place, ...open }, name, signal);
   const where = opened.store.location;
   if (!fetched) {
     const message = `${name.name} is not in ${where}`;

@@ -10,6 +10,7 @@ import {
   openStoreOf,
   prepareRepository,
   type PushInput,
+  pushSeal,
   systemIdentifierOf,
 } from "./wal_session.ts";
 
@@ -54,12 +55,15 @@ async function pushNow(input: PushInput, asked: AskedFile): Promise<void> {
   const place = { cluster: settings.cluster, systemIdentifier };
   const preparing = prepareRepository(opened, { place, spool, takeOver, signal, log });
   preparing.catch(() => {}); // awaited below; reading the file may fail first
+  const dataDirectory = dataDirectoryOf(path);
+  const sealing = pushSeal(settings, { store: opened.store, spool, dataDirectory });
+  sealing.catch(() => {}); // awaited below, too
   const { encodeWalFile } = await import("../../engine/wal/encode_wal_file.ts");
   const { pushWal } = await import("../../engine/wal/wal_push.ts");
   const codec = { algorithm: "zstd", level: settings.zstdLevel } as const;
   const encoded = await encodeWalFile(path, { codec, systemIdentifier });
   const { conditionalPut } = await preparing;
-  const parts = { store: opened.store, place, codec, conditionalPut };
+  const parts = { store: opened.store, place, codec, conditionalPut, ...await sealing };
   const pushing = pushWal(parts, encoded, signal);
   pushing.catch(() => {}); // awaited below, after what goes on beside it
   const stop = new AbortController();

@@ -5,7 +5,10 @@ import { type Clock, systemClock } from "../../domain/clock.ts";
 import { RepositoryError, UsageError } from "../../domain/errors.ts";
 import type { WalPlace } from "../../domain/wal_key.ts";
 import { bindSystem } from "../../engine/wal/system_binding.ts";
+import type { WalFetchParts } from "../../engine/wal/wal_fetch.ts";
+import type { WalPushParts } from "../../engine/wal/wal_push.ts";
 import { WalSpool } from "../../engine/wal/wal_spool.ts";
+import type { ObjectStore } from "../../storage/storage.ts";
 import { openWalStore, type WalStore } from "./open_wal_store.ts";
 import { privateFolder, stateRoot } from "./private_folder.ts";
 import type { WalLog } from "./wal_log.ts";
@@ -55,6 +58,37 @@ export async function openStoreOf(
         ...{ operation, attempt },
       }),
   });
+}
+
+/**
+ * What pushed WAL is encrypted with and compared by.
+ *
+ * @throws {ConfigError} when encryption is configured without recipients.
+ */
+export async function pushSeal(
+  settings: WalSettings,
+  { store, spool, dataDirectory }: {
+    readonly store: ObjectStore;
+    readonly spool: WalSpool | undefined;
+    readonly dataDirectory: string;
+  },
+): Promise<Pick<WalPushParts, "seal" | "tagOf">> {
+  const tagOf = async (sha256: string) =>
+    (await import("./wal_tag.ts")).walTag(dataDirectory, sha256);
+  if (!settings.encryption) return { tagOf, seal: undefined };
+  const { walSealer } = await import("./wal_seal.ts");
+  return { tagOf, seal: walSealer(settings, { store, folder: spool?.folder }) };
+}
+
+/** What fetched WAL is opened with. */
+export async function fetchOpen(
+  settings: WalSettings,
+  store: ObjectStore,
+): Promise<Pick<WalFetchParts, "open">> {
+  if (settings.encryption?.identityFile === undefined) return {};
+  const { walOpener } = await import("./wal_seal.ts");
+  const open = walOpener(settings, store);
+  return open ? { open } : {};
 }
 
 /** The folder where calls for one archive leave word for each other; undefined when there is none. */

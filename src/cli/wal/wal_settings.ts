@@ -34,6 +34,14 @@ export interface WalSettings {
   readonly spool: string;
   readonly timeout: number;
   readonly log: Config["log"];
+  /** Absent: WAL is stored in the clear. */
+  readonly encryption?: WalEncryption;
+}
+
+/** Public keys, and where the private ones are. */
+export interface WalEncryption {
+  readonly recipients?: readonly string[];
+  readonly identityFile?: string;
 }
 
 /** What the settings are read from. */
@@ -43,6 +51,8 @@ export interface SettingsInput {
   readonly file: string | undefined;
   /** `--cluster`. */
   readonly cluster: string | undefined;
+  /** `--identity`. */
+  readonly identity?: string | undefined;
 }
 
 /** The keys themselves; undefined when the configuration names none. @throws {ConfigError} */

@@ -4,10 +4,11 @@
  *
  * @module
  */
-import type { BackupManifest } from "../../catalog/catalog.ts";
+import { type BackupManifest, wholeChains } from "../../catalog/catalog.ts";
 import type { Bytes } from "../../domain/bytes.ts";
 import { IntegrityError, ObjectMissingError } from "../../domain/errors.ts";
 import { parseLsn } from "../../domain/lsn.ts";
+import { isSealed } from "../../domain/sealed_form.ts";
 import { parseTimelineHistory, type TimelineHistory } from "../../domain/timeline_history.ts";
 import { DEFAULT_WAL_SEGMENT_BYTES, lastSegmentNumber, numberOfName } from "../../domain/wal.ts";
 import { parseWalKey, walFolder, type WalPlace } from "../../domain/wal_key.ts";
@@ -83,12 +84,15 @@ export async function viewArchive(
   };
 }
 
-/** The physical backups of one system, by stop time, oldest first. */
+/**
+ * The physical backups of one system, by stop time, oldest first; of increments those that have
+ * everything that they are built on.
+ */
 export function physicalBackups(
   backups: readonly BackupManifest[],
   systemIdentifier: string,
 ): readonly BackupManifest[] {
-  return backups
+  return wholeChains(backups)
     .filter((backup) => backup.method === "physical" && backup.timeline !== null)
     .filter((backup) => backup.startLsn !== null && backup.stopLsn !== null)
     .filter((backup) => backup.systemIdentifier === systemIdentifier)
@@ -199,12 +203,17 @@ async function readHistory(
   }
 }
 
+/** Of an encrypted one, the part that needs no key. */
 async function readText(stream: ReadableStream<Bytes>, key: string): Promise<string> {
-  let text = "";
-  const decoder = new TextDecoder();
+  const parts: Bytes[] = [];
+  let length = 0;
   for await (const part of stream) {
-    text += decoder.decode(part, { stream: true });
-    if (text.length > HISTORY_LIMIT_BYTES) throw new IntegrityError(`${key} is too long`);
+    parts.push(part);
+    length += part.length;
+    if (length > HISTORY_LIMIT_BYTES) throw new IntegrityError(`${key} is too long`);
   }
-  return text + decoder.decode();
+  const bytes = await new Blob(parts).bytes();
+  if (!isSealed(bytes)) return new TextDecoder().decode(bytes);
+  const { publicText } = await import("../../crypto/crypto.ts");
+  return publicText(bytes) ?? "";
 }

@@ -1,5 +1,6 @@
 import type { Bytes } from "../../domain/bytes.ts";
-import { IntegrityError, ObjectMissingError, StorageError } from "../../domain/errors.ts";
+import { IntegrityError, KeyError, ObjectMissingError, StorageError } from "../../domain/errors.ts";
+import { isSealed } from "../../domain/sealed_form.ts";
 import { parseTimelineHistory, timelineStart } from "../../domain/timeline_history.ts";
 import {
   numberOfName,
@@ -16,13 +17,15 @@ import {
 } from "../../domain/wal_key.ts";
 import type { ObjectStore } from "../../storage/storage.ts";
 import { checkWalHeader, type WalHeader } from "./wal_header.ts";
-import { decodeWal, digestOf } from "./wal_object.ts";
+import { decodeWal, digestOf, type WalOpen } from "./wal_object.ts";
 import { readStored } from "./wal_push.ts";
 
 /** What fetching needs of the world. */
 export interface WalFetchParts {
   readonly store: ObjectStore;
   readonly place: WalPlace;
+  /** Absent: what is encrypted cannot be fetched. */
+  readonly open?: WalOpen;
 }
 
 /** A file of the archive, compared with everything that is known of it. */
@@ -63,7 +66,7 @@ export async function fetchWal(
 }
 
 async function fetchOnce(
-  { store, place }: WalFetchParts,
+  { store, place, open }: WalFetchParts,
   name: WalName,
   signal: AbortSignal | undefined,
 ): Promise<FetchedWal> {
@@ -76,8 +79,22 @@ async function fetchOnce(
   if (info && info.size !== stored.length) {
     throw new IntegrityError(`${key} has ${stored.length} bytes, the store says ${info.size}`);
   }
-  const bytes = decodeWal(name, { stored, expected: info && digestOf(info) });
+  const bytes = isSealed(stored)
+    ? decodeWal(name, { stored: await opened(key, { stored, open }), expected: undefined })
+    : decodeWal(name, { stored, expected: info && digestOf(info) });
   return { bytes, storedBytes: stored.length, header: checkFetched(name, { bytes, place }) };
+}
+
+/** Where it was sealed, every byte was authenticated: there is nothing more to compare. */
+async function opened(
+  key: string,
+  { stored, open }: { readonly stored: Bytes; readonly open: WalOpen | undefined },
+): Promise<Bytes> {
+  if (open) return await open(key, stored);
+  throw new KeyError(
+    `${key} is encrypted, and no identity is given`,
+    "name a file with it: encryption.identity_file, or --identity FILE in restore_command",
+  );
 }
 
 /** The last look before PostgreSQL gets it, which itself checks only the size. */
@@ -131,7 +148,7 @@ async function laterSegment(
 
 /** PostgreSQL may ask for a segment of a timeline that only began later: no gap. */
 async function isBeforeTimeline(
-  { store, place }: WalFetchParts,
+  { store, place, open }: WalFetchParts,
   { name, later, signal }: {
     readonly name: WalName & { readonly kind: "segment" };
     readonly later: WalName & { readonly kind: "segment" };
@@ -142,10 +159,11 @@ async function isBeforeTimeline(
   const reading = signal ? { signal } : {};
   const historyKey = walFolder(place) + timelineHistoryName(name.timeline);
   try {
-    const bytes = await readStored(await store.get(historyKey, reading), historyKey);
+    const stored = await readStored(await store.get(historyKey, reading), historyKey);
+    const bytes = isSealed(stored) ? await opened(historyKey, { stored, open }) : stored;
     const history = parseTimelineHistory(name.timeline, new TextDecoder().decode(bytes));
     const start = timelineStart(history, name.timeline)!;
-    const { header } = await fetchOnce({ store, place }, later, signal);
+    const { header } = await fetchOnce({ store, place, ...(open && { open }) }, later, signal);
     const number = numberOfName(name, header!.segmentBytes);
     return number !== undefined && number < segmentNumber(start, header!.segmentBytes);
   } catch (error) {

@@ -24,6 +24,25 @@ export interface EncodedWal extends WalDigest {
   readonly stored: Bytes;
 }
 
+/** Made from the SHA-256 of a file's plain bytes. */
+export type WalTag = (sha256: string) => Promise<string>;
+
+/** Encrypts an object that will be stored under `key`. */
+export type WalSeal = (
+  key: string,
+  plain: Bytes,
+  known: { readonly tag?: string; readonly text?: string },
+) => Promise<Bytes>;
+
+/** Opens an encrypted object that is stored under `key`. */
+export type WalOpen = (key: string, sealed: Bytes) => Promise<Bytes>;
+
+/** What is put. */
+export interface WalBody {
+  readonly stored: Bytes;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
 /**
  * Opens a stored object and compares it with what its metadata says.
  *
@@ -72,6 +91,18 @@ export function digestOf({ metadata }: ObjectInfo): WalDigest | undefined {
   const { sha256, "raw-bytes": length = "" } = metadata ?? {};
   if (sha256 === undefined || !/^[0-9a-f]{64}$/.test(sha256)) return undefined;
   return /^\d{1,12}$/.test(length) ? { rawBytes: Number(length), sha256 } : undefined;
+}
+
+/** Of an encrypted object: the hash of its stored bytes, in lower-case hexadecimal. */
+export function storedHashOf({ metadata }: ObjectInfo): string | undefined {
+  const hash = metadata?.["stored-sha256"];
+  return hash !== undefined && /^[0-9a-f]{64}$/.test(hash) ? hash : undefined;
+}
+
+/** Of an encrypted object: what stands in the place of the hash, which would tell too much. */
+export function tagIn({ metadata }: ObjectInfo): { readonly tag: string } | undefined {
+  const { tag } = metadata ?? {};
+  return tag !== undefined && /^[0-9a-f]{64}$/.test(tag) ? { tag } : undefined;
 }
 
 /** SHA-256 in lower-case hexadecimal. */

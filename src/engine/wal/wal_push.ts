@@ -1,6 +1,7 @@
 import type { CodecSpec } from "../../codec/codec.ts";
 import type { Bytes } from "../../domain/bytes.ts";
 import { ArchiveConflictError, IntegrityError, ObjectExistsError } from "../../domain/errors.ts";
+import { isSealed } from "../../domain/sealed_form.ts";
 import type { WalName } from "../../domain/wal.ts";
 import { walKey, type WalPlace } from "../../domain/wal_key.ts";
 import type { ObjectInfo, ObjectStore } from "../../storage/storage.ts";
@@ -11,7 +12,11 @@ import {
   type EncodedWal,
   joined,
   sha256Of,
+  tagIn,
+  type WalBody,
   walMetadata,
+  type WalSeal,
+  type WalTag,
 } from "./wal_object.ts";
 
 /** Longer than any stored segment of 1 GiB. */
@@ -27,6 +32,10 @@ export interface WalPushParts {
   readonly codec: CodecSpec & { readonly algorithm: "zstd" };
   /** False: the store takes "only if absent" for nothing, so it is asked before. */
   readonly conditionalPut: boolean;
+  /** Undefined: what is pushed is stored in the clear. It has to be said. */
+  readonly seal: WalSeal | undefined;
+  /** What tells equal files of this cluster apart from others, made from their SHA-256. */
+  readonly tagOf?: WalTag;
 }
 
 /** What became of one file. */
@@ -54,11 +63,12 @@ export async function pushWal(
   signal?: AbortSignal,
 ): Promise<WalPushReport> {
   const key = walKey(parts.place, name);
+  const body = await bodyOf(parts, { key, name, encoded });
   const report = {
     ...{ name: name.name, key, rawBytes: encoded.rawBytes, sha256: encoded.sha256 },
-    storedBytes: encoded.stored.length,
+    storedBytes: body.stored.length,
   };
-  const push: Push = { ...parts, key, name, encoded, signal };
+  const push: Push = { ...parts, key, name, encoded, body, signal };
   for (let attempt = 1;; attempt++) {
     const stored = await putIfAbsent(push);
     const held = await parts.store.head(key, signal ? { signal } : {});
@@ -74,18 +84,28 @@ interface Push extends WalPushParts {
   readonly key: string;
   readonly name: WalName;
   readonly encoded: EncodedWal;
+  readonly body: WalBody;
   readonly signal: AbortSignal | undefined;
+}
+
+async function bodyOf(
+  parts: WalPushParts,
+  file: Pick<Push, "key" | "name" | "encoded">,
+): Promise<WalBody> {
+  const { encoded } = file;
+  if (!parts.seal) return { stored: encoded.stored, metadata: walMetadata(encoded) };
+  const { sealedBody } = await import("./sealed_body.ts");
+  return await sealedBody(file, { seal: parts.seal, tagOf: parts.tagOf });
 }
 
 /** Whether it was stored; false: the key was taken. */
 async function putIfAbsent(
-  { store, key, encoded, conditionalPut, signal }: Push,
+  { store, key, body: { stored, metadata }, conditionalPut, signal }: Push,
 ): Promise<boolean> {
   const reading = signal ? { signal } : {};
   if (!conditionalPut && await store.head(key, reading)) return false;
   try {
-    const metadata = walMetadata(encoded);
-    await store.put(key, encoded.stored, { ifAbsent: conditionalPut, metadata, ...reading });
+    await store.put(key, stored, { ifAbsent: conditionalPut, metadata, ...reading });
     return true;
   } catch (error) {
     if (error instanceof ObjectExistsError) return false;
@@ -95,20 +115,32 @@ async function putIfAbsent(
 
 /** Plain hashes decide: level and version of the compression may differ for the same WAL. */
 async function compare(push: Push, held: ObjectInfo, stored: boolean): Promise<void> {
-  const { name, encoded } = push;
-  const { sha256 } = digestOf(held) ?? await digestByReading(push);
-  if (sha256 !== encoded.sha256) throw new ArchiveConflictError(name.name);
-  if (!stored || held.size === encoded.stored.length) return;
+  const { name, body } = push;
+  if (!await isSame(push, held)) throw new ArchiveConflictError(name.name);
+  if (!stored || held.size === body.stored.length) return;
   throw new IntegrityError(
-    `the store keeps ${held.size} of the ${encoded.stored.length} bytes of ${push.key}`,
+    `the store keeps ${held.size} of the ${body.stored.length} bytes of ${push.key}`,
     "it acknowledged them all: do not trust it with backups",
   );
 }
 
+async function isSame({ encoded, ...push }: Push, held: ObjectInfo): Promise<boolean> {
+  const known = tagIn(held) ?? digestOf(held) ?? await foundByReading(push);
+  if ("sha256" in known) return known.sha256 === encoded.sha256;
+  if (!push.tagOf) throw new TypeError("encrypted WAL cannot be compared");
+  return known.tag === await push.tagOf(encoded.sha256);
+}
+
 /** For objects whose metadata was lost on the way, such as by a copy to another bucket. */
-async function digestByReading({ store, key, name, signal }: Push): Promise<{ sha256: string }> {
+async function foundByReading(
+  { store, key, name, signal }: Omit<Push, "encoded">,
+): Promise<{ readonly sha256: string } | { readonly tag: string }> {
   const stored = await readStored(await store.get(key, signal ? { signal } : {}), key);
-  return { sha256: sha256Of(decodeWal(name, { stored, expected: undefined })) };
+  if (!isSealed(stored)) {
+    return { sha256: sha256Of(decodeWal(name, { stored, expected: undefined })) };
+  }
+  const { readSealHeader } = await import("../../crypto/crypto.ts");
+  return { tag: readSealHeader(stored)?.header.tag ?? "" };
 }
 
 /** Reads a stored WAL object. @throws {IntegrityError} when it is longer than any can be. */
