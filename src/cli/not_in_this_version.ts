@@ -2,12 +2,9 @@ import { UsageError } from "../domain/errors.ts";
 
 /** What to do meanwhile, for words that people have in scripts or know from other tools. */
 const WORDS: Readonly<Record<string, string>> = {
-  "backup incremental": '"backup full" takes a complete backup',
   "prune": "nothing is removed; delete backups by hand, each folder's backup.json first",
   "expire": "nothing is removed; delete backups by hand, each folder's backup.json first",
   "delete": "nothing is removed; delete backups by hand, each folder's backup.json first",
-  "schedule": 'run "backupctl backup full" from cron or a systemd timer',
-  "drill": '"restore --destination" into a scratch folder is the drill by hand',
   "keep": "nothing is ever removed, so every backup is kept",
   "annotate": '"backup full --annotation" sets them when the backup is taken',
   "alert": 'watch the exit status, or "status --output json"',
@@ -18,6 +15,7 @@ const WORDS: Readonly<Record<string, string>> = {
 /** Flags of commands that are here. */
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
   "backup full": ["--keep"],
+  "backup incremental": ["--keep"],
   "restore": ["--force", "--delta"],
   "status": ["--watch", "--chart"],
   "test": ["--deep", "--exit-on-stale", "--nagios"],
@@ -25,6 +23,7 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
 
 const FLAG_HINTS: Readonly<Record<string, string>> = {
   "backup full": 'see "backupctl backup full --help"',
+  "backup incremental": 'see "backupctl backup incremental --help"',
   "restore": 'a backup is restored into an empty folder; see "backupctl restore --help"',
   "status": 'see "backupctl status --help"',
   "test": 'see "backupctl test --help"',

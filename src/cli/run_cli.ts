@@ -116,6 +116,7 @@ async function runCommand(line: CommandLine, context: Context): Promise<number> 
     case "config check":
       return await run((await import("./commands/config_check.ts")).configCheck, { line, context });
     case "backup full":
+    case "backup incremental":
       return await run((await import("./commands/backup_full.ts")).backupFull, { line, context });
     case "restore":
       return await run((await import("./commands/restore.ts")).restore, { line, context });
@@ -135,6 +136,8 @@ async function runCommand(line: CommandLine, context: Context): Promise<number> 
       return await run((await import("./commands/schedule.ts")).schedule, { line, context });
     case "verify":
       return await run((await import("./commands/verify.ts")).verify, { line, context });
+    case "drill":
+      return await run((await import("./commands/drill.ts")).drill, { line, context });
     case "catalog rebuild":
       return await run((await import("./commands/catalog_rebuild.ts")).catalogRebuild, {
         line,

@@ -8,93 +8,18 @@ import { merge, object, or } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { multiple, optional, withDefault } from "@optique/core/modifiers";
 import { argument, command, constant, flag, option } from "@optique/core/primitives";
-import { choice, integer } from "@optique/core/valueparser";
+import { integer } from "@optique/core/valueparser";
 import type { InferValue } from "@optique/core/parser";
-import { verify } from "./check_commands.ts";
+import { backup } from "./backup_commands.ts";
+import { drill, verify } from "./check_commands.ts";
 import { globalOptions } from "./global_options.ts";
+import { schedule } from "./schedule_command.ts";
 import { recoveryFlags } from "./recovery_flags.ts";
 import { walCommands } from "./wal_commands.ts";
 import { walFetch, walPush } from "./wal_path_commands.ts";
 import { helpPage } from "./help_page.ts";
-import {
-  annotation,
-  backupIdKind,
-  duration,
-  label,
-  rate,
-  serverUrl,
-  tablespaceMove,
-  words,
-} from "./kinds.ts";
-
-const jobs = optional(option("--jobs", integer({ min: 1, max: 64, metavar: "N" }), {
-  description: message`Threads or connections at work (default: one for each core, at most 8)`,
-}));
-
-const backup = command(
-  "backup",
-  or(command(
-    "full",
-    object({
-      command: constant("backup full"),
-      label: optional(option("--label", label("the label"), {
-        description: message`A name for people, such as weekly`,
-      })),
-      method: optional(
-        option("--method", choice(["auto", "logical", "physical"], { metavar: "METHOD" }), {
-          description: message`auto, logical (pg_dump) or physical (base backup)`,
-        }),
-      ),
-      jobs,
-      maxRate: optional(option("--max-rate", rate, {
-        description: message`Physical: read no faster than this, such as 50M a second`,
-      })),
-      source: optional(
-        option("--source", choice(["auto", "stream", "files"], { metavar: "SOURCE" }), {
-          description: message`Physical: stream (the server sends) or files (read on its host)`,
-        }),
-      ),
-      failOnCorruption: withDefault(
-        flag("--fail-on-corruption", {
-          description: message`Physical: a page with a wrong checksum fails the backup`,
-        }),
-        false,
-      ),
-      fastCheckpoint: withDefault(
-        flag("--fast-checkpoint", {
-          description: message`Physical: start at once instead of spreading the checkpoint`,
-        }),
-        false,
-      ),
-      databases: multiple(option("--database", words("NAME"), {
-        description: message`Logical: only this database; may be given again`,
-      })),
-      annotations: multiple(option("--annotation", annotation, {
-        description: message`Kept with the backup; may be given again`,
-      })),
-      waitWal: optional(option("--wait-wal", duration, {
-        description: message`Physical: wait so long for its WAL in the repository`,
-      })),
-      dryRun: withDefault(
-        flag("--dry-run", { description: message`Check everything, store nothing` }),
-        false,
-      ),
-    }),
-    helpPage({
-      brief: "Take a full backup",
-      description:
-        "Takes a full backup and commits it to the repository. Without --method it is physical " +
-        "when the server archives its WAL here, which point-in-time recovery needs; otherwise " +
-        "logical: each database as a pg_dump archive, with roles and tablespaces beside them.",
-      examples: [
-        "backup full --label primeiro-backup",
-        "backup full --method physical --fast-checkpoint",
-        "backup full --database app --database billing --annotation ticket=OPS-42",
-      ],
-    }),
-  )),
-  helpPage({ brief: "Take a backup", usage: "full [OPTIONS]" }),
-);
+import { jobs } from "./jobs_flag.ts";
+import { backupIdKind, serverUrl, tablespaceMove, words } from "./kinds.ts";
 
 const restore = command(
   "restore",
@@ -294,7 +219,7 @@ export const grammar = merge(
   globalOptions,
   or(
     or(backup, restore, walCommands, walPush, walFetch, status),
-    or(test, verify, config, catalog, repo, explain, version),
+    or(test, verify, drill, schedule, config, catalog, repo, explain, version),
   ),
 );
 

@@ -19,8 +19,8 @@ export function startBackground(args: readonly string[]): boolean {
   }
 }
 
-/** The executable itself; from source or a bundle, Deno with the main module. */
-function programWords(): readonly string[] {
+/** The executable itself; from source or a bundle, Deno with the main module. Empty: not to be. */
+export function programWords(): readonly string[] {
   const program = Deno.execPath();
   const { state } = Deno.permissions.querySync({ name: "run", command: program });
   if (state !== "granted") return [];

@@ -1,0 +1,205 @@
+import type { LoadedConfig } from "../../config/config.ts";
+import type { Log } from "../../log/log.ts";
+import { pause } from "../../domain/pause.ts";
+import {
+  type Listener,
+  metricsRoutes,
+  RunCounter,
+  ScheduleLedger,
+  Scheduler,
+  type ServiceSnapshot,
+  SnapshotKeeper,
+  startListener,
+} from "../../service/service.ts";
+import type { ObjectStore } from "../../storage/storage.ts";
+import type { Context } from "../context.ts";
+import { openStore } from "../open_parts.ts";
+import { loadSettings } from "../session.ts";
+import { DaemonReporter, openDaemonLog } from "./daemon_log.ts";
+import { gatherWith } from "./gather_with.ts";
+import { SystemdNotifier } from "./notify_systemd.ts";
+import { processFamilies } from "./process_families.ts";
+import { isAlive, processMark } from "./process_mark.ts";
+import { readSchedule } from "./read_schedule.ts";
+import { spawnEntry } from "./spawn_entry.ts";
+
+/** What the command line says of the daemon. */
+export interface DaemonOptions {
+  /** Run what is due, and end. */
+  readonly once: boolean;
+  /** Wins over the configuration. */
+  readonly listen: string | undefined;
+}
+
+/** Milliseconds without a look at the clock after which something hangs. */
+const HUNG = 120_000;
+
+/** Everything that the daemon consists of. */
+interface Parts {
+  readonly context: Context;
+  readonly store: ObjectStore;
+  readonly log: Log;
+  readonly reporter: DaemonReporter;
+  readonly scheduler: Scheduler;
+  readonly ledger: ScheduleLedger;
+  /** The last good one. */
+  loaded: LoadedConfig;
+  /** Why the last reload was refused. */
+  configFault: string | undefined;
+}
+
+/**
+ * Runs the schedule until it is stopped.
+ *
+ * @returns 0 after a signal; with `once`, the status of the first run that failed.
+ * @throws {ConfigError} when it cannot begin.
+ */
+export async function runDaemon(context: Context, options: DaemonOptions): Promise<number> {
+  const loaded = await loadSettings(context);
+  const entries = readSchedule(loaded);
+  const { config } = loaded;
+  const store = await openStore(config);
+  const { log, format } = await openDaemonLog(context, loaded);
+  try {
+    const { cluster } = config;
+    const host = Deno.hostname();
+    const { clock } = context;
+    const reporter = new DaemonReporter(log, { context, cluster });
+    const process = await processMark(Deno.pid);
+    const ledger = new ScheduleLedger(store, { cluster, clock, host, process, isAlive });
+    const scheduler = new Scheduler({
+      ...{ entries, cluster, ledger, clock, host, isAlive, markOf: processMark, sleep: pause },
+      spawn: (entry) => spawnEntry(entry, { context, format }),
+      tell: (event) => reporter.schedule(event),
+    });
+    const parts = { context, store, log, reporter, scheduler, ledger, loaded };
+    if (options.once) return await runOnce(parts);
+    return await serve({ ...parts, configFault: undefined }, options);
+  } finally {
+    await log[Symbol.asyncDispose]();
+    await store.close?.();
+  }
+}
+
+/** For cron, and for those who have another supervisor. */
+async function runOnce({ scheduler, context }: Pick<Parts, "scheduler" | "context">) {
+  const results = await scheduler.once(context.signal);
+  return results.find(({ exitStatus }) => exitStatus !== 0 && exitStatus !== undefined)
+    ?.exitStatus ?? 0;
+}
+
+async function serve(parts: Parts, options: DaemonOptions): Promise<number> {
+  const { context, log, reporter, scheduler, loaded: { config } } = parts;
+  const { signal } = context;
+  const systemd = new SystemdNotifier(context.env);
+  const runs = new RunCounter();
+  const keeper = new SnapshotKeeper({
+    clock: context.clock,
+    gather: gatherWith(parts),
+    onError: (error) => reporter.trouble("daemon.trouble", error),
+  });
+  keeper.onTick((snapshot) => runs.observe(snapshot));
+  const listener = listen(parts, { options, keeper, runs });
+  const onReload = () => void reload(parts);
+  Deno.addSignalListener("SIGHUP", onReload);
+  try {
+    const count = scheduler.snapshot().length;
+    const where = listener ? `, pages on http://${listener.address}` : "";
+    log.info("daemon.started", `${count} entries of cluster ${config.cluster}${where}`, {
+      ...{ cluster: config.cluster, entries: count, pid: Deno.pid },
+      ...(listener && { listen: listener.address }),
+    });
+    const gathering = keeper.run(signal);
+    const watching = tellSystemd(systemd, { scheduler, signal });
+    signal.addEventListener("abort", () => stopping(parts, systemd), { once: true });
+    await scheduler.run(signal);
+    await Promise.all([gathering, watching]);
+    log.info("daemon.stopped", "stopped", { cluster: config.cluster });
+    return 0;
+  } finally {
+    Deno.removeSignalListener("SIGHUP", onReload);
+    await listener?.[Symbol.asyncDispose]();
+  }
+}
+
+function listen(
+  parts: Parts,
+  { options, keeper, runs }: {
+    readonly options: DaemonOptions;
+    readonly keeper: SnapshotKeeper;
+    readonly runs: RunCounter;
+  },
+): Listener | undefined {
+  const { loaded: { config }, scheduler, reporter } = parts;
+  const address = options.listen ?? config.listen;
+  if (address === undefined) return undefined;
+  return startListener({
+    address,
+    routes: metricsRoutes({
+      snapshot: () => current(parts, keeper),
+      fault: () => scheduler.silence > HUNG ? "the scheduler hangs" : undefined,
+      more: () => [runs.family(), ...processFamilies()],
+    }),
+    ...(config.listen_token !== undefined && { token: config.listen_token }),
+    onError: (error) => reporter.trouble("daemon.trouble", error),
+  });
+}
+
+/** The newest snapshot, with what this process knows without asking. */
+function current(
+  { scheduler, ledger }: Parts,
+  keeper: SnapshotKeeper,
+): ServiceSnapshot | undefined {
+  const { latest } = keeper;
+  return latest && {
+    ...latest,
+    schedule: scheduler.snapshot(),
+    leader: { here: ledger.leads, holder: ledger.holder },
+  };
+}
+
+/** Takes a new configuration as a whole, or keeps the old one as a whole. */
+async function reload(parts: Parts): Promise<void> {
+  const { context, log, scheduler } = parts;
+  try {
+    const loaded = await loadSettings(context);
+    const before = parts.loaded.config;
+    scheduler.reload(readSchedule(loaded));
+    parts.loaded = loaded;
+    parts.configFault = undefined;
+    const { schedule: _s, alerts: _a, ...rest } = loaded.config;
+    const { schedule: _t, alerts: _b, ...restBefore } = before;
+    const same = JSON.stringify(rest) === JSON.stringify(restBefore);
+    const note = same ? "" : "; what is not of the schedule applies to its runs now, " +
+      "and to the daemon itself after a restart";
+    log.info("daemon.reloaded", `the configuration was read again${note}`, {
+      cluster: before.cluster,
+    });
+  } catch (error) {
+    parts.configFault = error instanceof Error ? error.message : String(error);
+    log.error(
+      "daemon.reload_refused",
+      `the configuration is not in order; the one before it goes on: ${parts.configFault}`,
+      { cluster: parts.loaded.config.cluster },
+    );
+  }
+}
+
+function stopping({ log, loaded, scheduler }: Parts, systemd: SystemdNotifier): void {
+  const busy = scheduler.busy ? "; waiting for what is being run to end" : "";
+  log.info("daemon.stopping", `asked to stop${busy}`, { cluster: loaded.config.cluster });
+  systemd.tell("STOPPING=1").catch(() => {});
+}
+
+async function tellSystemd(
+  systemd: SystemdNotifier,
+  { scheduler, signal }: { readonly scheduler: Scheduler; readonly signal: AbortSignal },
+): Promise<void> {
+  await systemd.tell("READY=1");
+  const { watchdogMs } = systemd;
+  if (watchdogMs === undefined) return;
+  while (!signal.aborted) {
+    if (scheduler.silence < HUNG) await systemd.tell("WATCHDOG=1");
+    await pause(watchdogMs / 3, signal).catch(() => {});
+  }
+}

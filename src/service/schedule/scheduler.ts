@@ -1,0 +1,316 @@
+import type { Clock } from "../../domain/clock.ts";
+import { StorageError } from "../../domain/errors.ts";
+import type { EntrySnapshot } from "../snapshot.ts";
+import { withDeadline } from "../with_deadline.ts";
+import { entrySnapshot } from "./entry_snapshot.ts";
+import { ScheduleBook, type Start } from "./schedule_book.ts";
+import type {
+  EntryState,
+  EntryStates,
+  ProcessMark,
+  RunState,
+  ScheduleEntry,
+} from "./schedule_entry.ts";
+import type { ScheduleLedger } from "./schedule_ledger.ts";
+
+/** Milliseconds between two looks at the clock at most: it may jump. */
+const LONGEST_SLEEP = 10_000;
+/** Milliseconds that children have to end after they were asked to. */
+const DRAIN = 25_000;
+
+/** Milliseconds that the repository may take. */
+const PATIENCE = 30_000;
+/** The same once the daemon is being stopped. */
+const LAST_WORDS = 3_000;
+
+/** How a child ended. */
+export interface ChildEnd {
+  readonly exitStatus: number;
+  /** The error that it printed. */
+  readonly message?: string;
+}
+
+/** A run under way. */
+export interface Child {
+  readonly pid: number;
+  readonly ended: Promise<ChildEnd>;
+  /** Asks it to end (SIGTERM), or ends it (SIGKILL). */
+  end(how: "ask" | "kill"): void;
+}
+
+/** What the scheduler tells of; the command line makes log lines of it. */
+export type ScheduleEvent =
+  | { readonly type: "fired"; readonly start: Start }
+  | { readonly type: "finished"; readonly name: string; readonly run: RunState }
+  | { readonly type: "skipped"; readonly name: string; readonly due: Date; readonly reason: string }
+  | { readonly type: "leader"; readonly leads: boolean; readonly holder: string | undefined }
+  | { readonly type: "trouble"; readonly error: unknown };
+
+/** What a scheduler works with. */
+export interface SchedulerOptions {
+  readonly entries: readonly ScheduleEntry[];
+  readonly cluster: string;
+  readonly ledger: ScheduleLedger;
+  readonly clock: Clock;
+  readonly host: string;
+  /** Begins a run in a process of its own. */
+  readonly spawn: (entry: ScheduleEntry) => Child;
+  readonly isAlive: (process: ProcessMark) => Promise<boolean>;
+  /** What tells a process of this machine from later ones with its number. */
+  readonly markOf: (pid: number) => Promise<ProcessMark>;
+  readonly tell: (event: ScheduleEvent) => void;
+  /** Waits so many milliseconds, or until the signal. */
+  readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>;
+}
+
+/** Runs the entries of a schedule when they are due, while this daemon leads. */
+export class Scheduler {
+  readonly #options: SchedulerOptions;
+  #book: ScheduleBook;
+  /** Null: a run of an earlier daemon that is still alive. */
+  readonly #children = new Map<string, Child | null>();
+  /** Results that the ledger has not taken yet. */
+  readonly #results = new Map<string, RunState>();
+  #wake = Promise.withResolvers<void>();
+  #led = false;
+  #lastLook = 0;
+  #draining = false;
+  #onFinish: (run: RunState) => void = () => {};
+
+  /** @throws {UsageError} when a cron line is none. */
+  constructor(options: SchedulerOptions) {
+    this.#options = options;
+    this.#book = new ScheduleBook({ entries: options.entries, seed: options.cluster });
+  }
+
+  /** Milliseconds since the loop last went round. */
+  get silence(): number {
+    return this.#options.clock.monotonic() - this.#lastLook;
+  }
+
+  /** Whether anything is being run. */
+  get busy(): boolean {
+    return this.#children.size > 0;
+  }
+
+  /** Other entries from now on. @throws {UsageError} and leaves all as it was. */
+  reload(entries: readonly ScheduleEntry[]): void {
+    this.#book = new ScheduleBook({ entries, seed: this.#options.cluster });
+    this.#wake.resolve();
+  }
+
+  /** How the entries stand. */
+  snapshot(): readonly EntrySnapshot[] {
+    const { clock, ledger } = this.#options;
+    const [now, states] = [clock.now(), this.#states()];
+    return this.#book.entries.map((entry) => {
+      const state = states.get(entry.name);
+      return entrySnapshot(entry, {
+        state,
+        nextRun: this.#book.nextRun(entry.name, { now, state: ledger.leads ? state : undefined }),
+      });
+    });
+  }
+
+  /** Works until `signal`, then ends the children, and gives the lead away. Never throws. */
+  async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener("abort", () => this.#wake.resolve(), { once: true });
+    while (!signal.aborted) {
+      this.#wake = Promise.withResolvers<void>();
+      await this.look();
+      await this.#rest();
+    }
+    await this.#drain();
+  }
+
+  /** Runs what is due, waits for its end, and gives the lead away. @returns what became of it. */
+  async once(signal: AbortSignal): Promise<readonly RunState[]> {
+    signal.addEventListener("abort", () => this.#wake.resolve(), { once: true });
+    const results: RunState[] = [];
+    this.#onFinish = (run) => results.push(run);
+    while (!signal.aborted) {
+      this.#wake = Promise.withResolvers<void>();
+      await this.look();
+      if (!this.busy) break;
+      await this.#rest();
+    }
+    await this.#drain();
+    return results;
+  }
+
+  /** One look at the clock: begins what is due. Never throws. */
+  async look(): Promise<void> {
+    const { ledger, tell, clock } = this.#options;
+    this.#lastLook = clock.monotonic();
+    try {
+      const leads = await answerOf((signal) => ledger.attend(signal));
+      if (leads && !this.#led) await this.#takeOver();
+      if (leads !== this.#led) tell({ type: "leader", leads, holder: ledger.holder });
+      this.#led = leads;
+      await this.#watchStrangers();
+      if (leads) await this.#begin();
+    } catch (error) {
+      tell({ type: "trouble", error });
+    }
+  }
+
+  /** What an earlier daemon left: runs that are alive are waited for, the others are lost. */
+  async #takeOver(): Promise<void> {
+    const { ledger, host, clock } = this.#options;
+    const states = new Map(ledger.states);
+    for (const [name, { run }] of states) {
+      if (run?.outcome !== "running" || this.#children.has(name)) continue;
+      if (run.host === host && run.process && await this.#options.isAlive(run.process)) {
+        this.#children.set(name, null);
+        continue;
+      }
+      this.#results.set(name, { ...run, finishedAt: clock.now().toISOString(), outcome: "lost" });
+    }
+  }
+
+  /** Runs that this daemon did not begin: nobody tells of their end, and nobody knows how. */
+  async #watchStrangers(): Promise<void> {
+    for (const [name, child] of this.#children) {
+      const run = this.#states().get(name)?.run;
+      if (child !== null || (run?.process && await this.#options.isAlive(run.process))) continue;
+      this.#children.delete(name);
+      if (run) this.#finish(name, { ...run, outcome: "unknown" });
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const { clock, ledger, host, tell } = this.#options;
+    const now = clock.now();
+    const before = this.#states();
+    const running = new Set(this.#children.keys());
+    const { starts, skips, states } = this.#book.plan(now, { states: before, running });
+    const marked = new Map(states);
+    for (const { entry, due, attempt } of starts) {
+      const run: RunState = {
+        due: due.toISOString(),
+        startedAt: now.toISOString(),
+        ...{ attempt, host, outcome: "running" },
+      };
+      marked.set(entry.name, { ...states.get(entry.name)!, run });
+    }
+    const told = new Map(this.#results);
+    if (!isSame(ledger.states, marked) && !await this.#save(marked)) return;
+    for (const [name, run] of told) {
+      if (this.#results.get(name) === run) this.#results.delete(name);
+    }
+    for (const { entry, due, reason } of skips) {
+      tell({ type: "skipped", name: entry.name, due, reason });
+    }
+    if (this.#draining) return;
+    for (const start of starts) this.#start(start);
+    if (starts.length > 0) await this.#save(await this.#withProcesses(marked));
+  }
+
+  /** The processes' numbers, so that a daemon after a crash finds them. */
+  async #withProcesses(states: EntryStates): Promise<EntryStates> {
+    const marked = new Map(states);
+    for (const [name, child] of this.#children) {
+      const state = states.get(name);
+      if (!child || state?.run?.outcome !== "running" || state.run.process) continue;
+      const process = await this.#options.markOf(child.pid);
+      marked.set(name, { ...state, run: { ...state.run, process } });
+    }
+    return marked;
+  }
+
+  #start(start: Start): void {
+    const { spawn, tell } = this.#options;
+    const { name } = start.entry;
+    tell({ type: "fired", start });
+    try {
+      const child = spawn(start.entry);
+      this.#children.set(name, child);
+      child.ended.then((end) => this.#ended(name, end), (error) => {
+        tell({ type: "trouble", error });
+        this.#ended(name, { exitStatus: 70 });
+      });
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error);
+      this.#ended(name, { exitStatus: 70, message: `it could not be started: ${message}` });
+    }
+  }
+
+  #ended(name: string, { exitStatus, message }: ChildEnd): void {
+    this.#children.delete(name);
+    const run = this.#options.ledger.states.get(name)?.run;
+    const cut = this.#draining && exitStatus !== 0;
+    const outcome = exitStatus === 0 ? "succeeded" : cut ? "interrupted" : "failed";
+    const end = { outcome, exitStatus, ...(message !== undefined && { message }) } as const;
+    if (run) this.#finish(name, { ...run, ...end });
+    this.#wake.resolve();
+  }
+
+  #finish(name: string, run: RunState): void {
+    const finished = { ...run, finishedAt: this.#options.clock.now().toISOString() };
+    this.#results.set(name, finished);
+    this.#onFinish(finished);
+    this.#options.tell({ type: "finished", name, run: finished });
+  }
+
+  /** What the ledger holds, with the results that it does not hold yet. */
+  #states(): EntryStates {
+    const states = new Map<string, EntryState>(this.#options.ledger.states);
+    for (const [name, run] of this.#results) {
+      const state = states.get(name);
+      if (state) states.set(name, { ...state, run });
+    }
+    return states;
+  }
+
+  /** Until the next moment, a child's end, a reload, or for a few seconds. */
+  async #rest(): Promise<void> {
+    const { clock, sleep } = this.#options;
+    const now = clock.now().getTime();
+    const next = this.snapshot().flatMap(({ nextRun }) => nextRun?.getTime() ?? []);
+    const wait = Math.min(LONGEST_SLEEP, ...next.map((time) => Math.max(time - now, 50)));
+    const woken = new AbortController();
+    const wake = this.#wake.promise.then(() => woken.abort());
+    await Promise.race([sleep(wait, woken.signal).catch(() => {}), wake]);
+    woken.abort();
+  }
+
+  async #save(states: EntryStates): Promise<boolean> {
+    const limit = this.#draining ? LAST_WORDS : PATIENCE;
+    return await answerOf((signal) => this.#options.ledger.save(states, signal), limit);
+  }
+
+  /** Asks the children to end, ends those that do not, and keeps what became of them. */
+  async #drain(): Promise<void> {
+    const { ledger, sleep, tell } = this.#options;
+    this.#draining = true;
+    const own = () => [...this.#children.values()].filter((child) => child !== null);
+    for (const child of own()) child.end("ask");
+    const over = new AbortController();
+    const all = Promise.allSettled(own().map(({ ended }) => ended)).then(() => over.abort());
+    await Promise.race([all, sleep(DRAIN, over.signal).catch(() => {})]);
+    for (const child of own()) child.end("kill");
+    await all;
+    try {
+      if (this.#results.size > 0) await this.#save(this.#states());
+      await answerOf((signal) => ledger.release(signal), LAST_WORDS);
+    } catch (error) {
+      tell({ type: "trouble", error });
+    }
+  }
+}
+
+function isSame(one: EntryStates, other: EntryStates): boolean {
+  return JSON.stringify([...one]) === JSON.stringify([...other]);
+}
+
+async function answerOf<T>(
+  work: (signal: AbortSignal) => Promise<T>,
+  limit = PATIENCE,
+): Promise<T> {
+  const late = () =>
+    new StorageError(
+      `the repository did not answer within ${limit / 1000} seconds`,
+      "nothing is begun while the schedule's ledger cannot be written",
+    );
+  return await withDeadline(work, { limit, late });
+}
