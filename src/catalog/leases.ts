@@ -7,6 +7,7 @@ import {
   type LeaseKind,
   type LeaseNeeds,
   type LeaseRecord,
+  type LeaseRemovals,
   leasesFolder,
   parseLeaseKey,
   PRUNE_LEASE,
@@ -111,6 +112,11 @@ export class Leases {
     throw new LeaseHeldError(
       winner ? describeHolder(winner) : "another run that began with this one",
     );
+  }
+
+  /** Whether a removal takes away something that is needed. */
+  collide(removes: LeaseRemovals, needs: LeaseNeeds): boolean {
+    return takesAway(removes, needs);
   }
 
   /** Those that have neither been given back nor run out at `now`, the store's time. */

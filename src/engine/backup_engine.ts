@@ -1,10 +1,15 @@
-import type { BackupManifest, BackupSlot } from "../catalog/catalog.ts";
+import type { BackupManifest, BackupSlot, HeldLease } from "../catalog/catalog.ts";
 import { checkLabel } from "../domain/label.ts";
 import { IncrementRefusedError, type ServerIdentity } from "../postgres/postgres.ts";
 import { giveUpStaleUploads } from "./give_up_stale_uploads.ts";
+import { confirmHeld, holdLease } from "./hold_lease.ts";
 import { takeLogicalBackup } from "./logical/take_logical_backup.ts";
 import type { BackupContent, BackupParts, BackupRun, FullBackupOptions } from "./parts.ts";
-import { chooseParent, type ParentChoice } from "./physical/incremental/choose_parent.ts";
+import {
+  chooseParent,
+  type ChosenParent,
+  type ParentChoice,
+} from "./physical/incremental/choose_parent.ts";
 import { openIncrementalSource } from "./physical/incremental/incremental_sources.ts";
 import { takePhysicalBackup } from "./physical/take_physical_backup.ts";
 import { waitForBackupWal } from "./wait_for_backup_wal.ts";
@@ -31,40 +36,50 @@ export class BackupEngine {
     return await this.#backUp(options, { take });
   }
 
-  /** What an increment would be put on top of, or why it would be a full backup. */
+  /**
+   * What an increment would be put on top of, or why it would be a full backup.
+   *
+   * @param options.source only this way of finding what changed.
+   */
   async parent(
-    options: { readonly maxChain: number; readonly signal?: AbortSignal },
+    { source, ...options }: {
+      readonly maxChain: number;
+      readonly source?: "stream" | "files";
+      readonly signal?: AbortSignal;
+    },
   ): Promise<ParentChoice> {
     const { repository, store, server } = this.#parts;
     const identity = await server.identity();
     await repository.prepare(options.signal);
     const choice = await chooseParent({ repository, store, identity, ...options });
     if ("because" in choice) return choice;
-    const source = await openIncrementalSource(this.#parts, identity);
-    return "because" in source ? { because: source.because, first: false } : choice;
+    const { signal } = options;
+    const question = { identity, parent: choice.parent, ...(source && { source }) };
+    const open = await openIncrementalSource(this.#parts, {
+      ...question,
+      ...(signal && { signal }),
+    });
+    if ("because" in open) return { because: open.because, first: false };
+    return { parent: choice.parent, source: open };
   }
 
   /**
-   * Takes an increment on top of `parent` and commits it; a full physical one when it turns out
-   * that the server cannot tell what changed.
+   * Takes an increment and commits it; a full physical backup when it turns out that the server
+   * cannot tell what changed.
    *
-   * @param options.parent as {@link BackupEngine.parent} chose it.
+   * @param options.on as {@link BackupEngine.parent} chose it.
    * @throws {BackupctlError} as {@link BackupEngine.full}.
    */
   async incremental(
-    { parent, ...options }: Omit<FullBackupOptions, "method"> & { readonly parent: BackupManifest },
+    { on, ...options }: Omit<FullBackupOptions, "method"> & { readonly on: ChosenParent },
   ): Promise<{ readonly manifest: BackupManifest; readonly because?: string }> {
+    const { parent, source } = on;
     const physical = { ...options, method: "physical" } as const;
-    const source = await openIncrementalSource(this.#parts, await this.#parts.server.identity());
-    if ("because" in source) {
-      return { manifest: await this.full(physical), because: source.because };
-    }
     try {
       const take = (parts: BackupParts, run: BackupRun) => source.take(parts, { ...run, parent });
       return { manifest: await this.#backUp(physical, { take, parent }) };
     } catch (error) {
       if (!(error instanceof IncrementRefusedError)) throw error;
-      this.#parts.progress.note(`a full backup instead of an increment: ${error.message}`);
       return { manifest: await this.full(physical), because: error.message };
     }
   }
@@ -84,19 +99,34 @@ export class BackupEngine {
       startedAt,
       ...(options.signal && { signal: options.signal }),
     });
+    const held = {
+      ...{ leases: this.#parts.leases, progress: this.#parts.progress, kind: "backup" as const },
+      what: `backup ${slot.id}`,
+      needs: {
+        systemIdentifier: identity.systemIdentifier,
+        backups: parent ? [slot.id, parent.id] : [slot.id],
+        walFrom: null,
+      },
+    };
+    let lease: HeldLease | undefined;
     try {
+      lease = await holdLease(held);
       const content = await take(this.#parts, { slot, identity, options });
       const times = { startedAt, stoppedAt: clock.now() };
       const about = { slot, identity, options, parent, ...times };
       const manifest = this.#manifest(content, about);
       if (options.method === "physical") await waitForBackupWal(this.#parts, manifest, options);
       options.signal?.throwIfAborted();
+      lease = await confirmHeld(lease, held);
+      if (parent) await repository.backup(parent.id, options.signal); // it may have been removed
       await repository.commit(manifest, options.signal);
       await giveUpStaleUploads(this.#parts, options.signal);
       return manifest;
     } catch (error) {
       await repository.discard(slot);
       throw error;
+    } finally {
+      await lease?.release();
     }
   }
 

@@ -3,6 +3,7 @@ import type {
   BackupManifest,
   BackupSlot,
   DamagedPages,
+  Leases,
   ManifestObject,
   Repository,
 } from "../catalog/catalog.ts";
@@ -47,6 +48,8 @@ export interface BackupParts {
   readonly toolVersion: string;
   /** This machine's name, for the manifest. */
   readonly host: string | null;
+  /** Tells removals of this run. */
+  readonly leases?: Leases;
 }
 
 /** What to back up and how. */
@@ -89,8 +92,13 @@ export interface BackupRun {
 
 /** One way to find out what changed since a parent. */
 export interface IncrementalSource {
-  /** Why this way is closed for this server; undefined when it is open. */
-  whyNot(parts: BackupParts, identity: ServerIdentity): Promise<string | undefined>;
+  /** Which of {@link FullBackupOptions.source} it reads. */
+  readonly source: "stream" | "files";
+  /** Why this way is closed for this server or this parent; undefined when it is open. */
+  whyNot(
+    parts: BackupParts,
+    about: { readonly identity: ServerIdentity; readonly parent: BackupManifest },
+  ): Promise<string | undefined>;
   /**
    * Takes the increment on top of `run.parent`.
    *
@@ -126,6 +134,8 @@ export interface RestoreParts {
   readonly programs: ClientPrograms;
   /** Hears how far it is. */
   readonly progress: Progress;
+  /** Tells removals of this run. */
+  readonly leases?: Leases;
 }
 
 /** Where a backup goes to. Exactly one of `destination` and `into`. */
@@ -138,6 +148,8 @@ export interface RestoreOptions {
   readonly databases?: readonly string[];
   /** Physical only: old location → new location of tablespaces. */
   readonly tablespaceMap?: ReadonlyMap<string, string>;
+  /** Logical, into scratch servers: tablespaces lie in the data directory. @default {false} */
+  readonly inPlaceTablespaces?: boolean;
   /** Physical only: roll forward from the backup's end. Absent: the cluster opens there. */
   readonly recovery?: RecoverySettings;
   /** Physical only: leave archive_mode as it was. @default {false} */

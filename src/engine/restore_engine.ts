@@ -1,7 +1,10 @@
-import type { BackupManifest, UnreadableBackup } from "../catalog/catalog.ts";
+import type { BackupManifest, HeldLease, UnreadableBackup } from "../catalog/catalog.ts";
 import { isBackupId } from "../domain/backup_id.ts";
 import { IntegrityError, NothingMatchesError } from "../domain/errors.ts";
+import { parseLsn } from "../domain/lsn.ts";
+import { segmentNumber } from "../domain/wal.ts";
 import { absentObjects } from "./absent_objects.ts";
+import { holdLease } from "./hold_lease.ts";
 import { planLogicalRestore } from "./logical/plan_logical_restore.ts";
 import { restoreLogical } from "./logical/restore_logical.ts";
 import { OTHER_BACKUP_HINT } from "./naming_object.ts";
@@ -16,6 +19,9 @@ import type { RecoveryRequest } from "./recovery/recovery_target.ts";
 
 /** Objects that one sentence names. */
 const NAMED = 3;
+
+/** Most recoveries have fetched their log by then. */
+const RECOVERY_LEASE_MS = 24 * 3_600_000;
 
 /** Restores backups from the manifests alone: no catalogue and no source server is needed. */
 export class RestoreEngine {
@@ -95,11 +101,39 @@ export class RestoreEngine {
    */
   async restore(backup: BackupManifest, options: RestoreOptions): Promise<RestoreReport> {
     refuseClosed(backup, this.#parts.codecs);
-    const absent = await this.#absent(backup, options);
-    // Now, and not after hours at the last object.
-    if (absent.length > 0) throw new IntegrityError(summary(absent), OTHER_BACKUP_HINT);
     const restore = backup.method === "physical" ? restorePhysical : restoreLogical;
-    return await restore(this.#parts, { backup, options });
+    const lease = await this.#hold(backup, options);
+    try {
+      const absent = await this.#absent(backup, options);
+      // Now, and not after hours at the last object.
+      if (absent.length > 0) throw new IntegrityError(summary(absent), OTHER_BACKUP_HINT);
+      const report = await restore(this.#parts, { backup, options });
+      // The server goes on to fetch the log, and nobody tells when it has what it needs.
+      if (options.recovery) await lease?.release({ lasting: RECOVERY_LEASE_MS });
+      return report;
+    } finally {
+      await lease?.release();
+    }
+  }
+
+  /** Before anything is read, so that no removal takes it away meanwhile. */
+  async #hold(
+    backup: BackupManifest,
+    { recovery, signal }: RestoreOptions,
+  ): Promise<HeldLease | undefined> {
+    const { leases, progress } = this.#parts;
+    const { id, systemIdentifier, startLsn, walSegmentBytes } = backup;
+    const log = recovery && startLsn !== null && walSegmentBytes !== null;
+    return await holdLease({
+      ...{ leases, progress, kind: "restore" },
+      what: `restore of backup ${id}`,
+      needs: {
+        systemIdentifier,
+        backups: [id],
+        walFrom: log ? segmentNumber(parseLsn(startLsn), walSegmentBytes) : null,
+      },
+      ...(signal && { signal }),
+    });
   }
 
   /** Of the backup and of what it is built on. */

@@ -6,6 +6,7 @@ import type { WalPiece } from "./prune_model.ts";
 
 /** A `.backup` or `.partial` file, which goes with the segment that it is named for. */
 export interface SideFile {
+  readonly key: string;
   readonly timeline: number;
   readonly number: number;
   readonly bytes: number;
@@ -49,7 +50,7 @@ export class WalStock {
     const number = numberOfName(name, this.#segmentBytes);
     if (number === undefined) return;
     if (name.kind === "segment") this.#segment({ timeline: name.timeline, number }, info);
-    else this.sideFiles.push({ timeline: name.timeline, number, bytes: info.size });
+    else this.sideFiles.push({ key: info.key, timeline: name.timeline, number, bytes: info.size });
   }
 
   #segment(

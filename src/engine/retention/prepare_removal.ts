@@ -1,0 +1,199 @@
+import type { BackupManifest, BackupNotes, StoredLease } from "../../catalog/catalog.ts";
+import { IntegrityError, RunFailedError } from "../../domain/errors.ts";
+import { parseLsn } from "../../domain/lsn.ts";
+import type { ReadOptions } from "../../storage/storage.ts";
+import { findLeftovers, orphanedWal } from "./find_leftovers.ts";
+import { planPrune } from "./plan_prune.ts";
+import type { PruneBackup, PrunePlan, PruneSystem } from "./prune_model.ts";
+import type { PruneOptions, PruneParts, Removal, RemovedSideFile } from "./prune_parts.ts";
+import { type FolderStock, type SystemStock, takeStock } from "./take_stock.ts";
+
+/** Something may be committed between two listings; it is not, again and again. */
+const TRIES = 3;
+
+/** What is seen of a repository at one time. */
+export interface Seen {
+  readonly manifests: readonly BackupManifest[];
+  readonly stocks: readonly SystemStock[];
+}
+
+/** What a removal is prepared with. */
+export interface PrepareOptions extends PruneOptions {
+  /** Milliseconds since 1970, by the store's clock where it is known. */
+  readonly now: number;
+  /** Those that have not run out. */
+  readonly live: readonly StoredLease[];
+}
+
+/**
+ * Looks through the repository and says what would go. Removes nothing.
+ *
+ * @throws {IntegrityError} when a backup cannot be read or is not whole: what is needed is then not
+ *   known, and nothing may go.
+ * @throws {RunFailedError} when two listings say different things.
+ */
+export async function prepareRemoval(
+  parts: PruneParts,
+  options: PrepareOptions,
+): Promise<Removal> {
+  const reading = options.signal ? { signal: options.signal } : {};
+  const seen = await lookThrough(parts, reading);
+  refuseDamaged(seen);
+  const systems: PruneSystem[] = [];
+  for (const stock of seen.stocks) {
+    const notes = await parts.notes.ofSystem(stock.systemIdentifier, reading);
+    systems.push(pruneSystem(stock, { manifests: seen.manifests, notes, live: options.live }));
+  }
+  const { policy, now } = options;
+  const plan = policy ? planPrune({ systems, policy, now }) : nothingGoes(systems);
+  return removalOf({ ...plan, wal: orphanedWal(plan.wal, seen, options) }, seen, options);
+}
+
+/** Reads the manifests and lists everything, until both name the same backups. */
+export async function lookThrough(
+  { repository, store }: Pick<PruneParts, "repository" | "store">,
+  reading: ReadOptions,
+  { allowUnreadable = false } = {},
+): Promise<Seen> {
+  const { cluster } = repository;
+  for (let tries = 1;; tries++) {
+    const manifests = await repository.backups({
+      ...reading,
+      onUnreadable: ({ key, reason }) => {
+        if (allowUnreadable) return;
+        throw new IntegrityError(
+          `${key} cannot be read, so nothing is removed: ${reason}`,
+          'remove a damaged backup with "backupctl delete --backup-id ID --force"',
+        );
+      },
+    });
+    const stocks = await takeStock(store, { cluster, manifests, ...reading });
+    const difference = firstDifference(manifests, stocks);
+    if (difference === undefined || allowUnreadable) return { manifests, stocks };
+    if (tries === TRIES) {
+      throw new RunFailedError(
+        `two listings of ${repository.location} disagree about backup ${difference}; nothing is removed`,
+        "does the store answer with parts of its listings, or is somebody removing backups by hand?",
+      );
+    }
+  }
+}
+
+function firstDifference(
+  manifests: readonly BackupManifest[],
+  stocks: readonly SystemStock[],
+): string | undefined {
+  const name = (system: string, id: string) => `${system}/${id}`;
+  const read = new Set(manifests.map(({ systemIdentifier, id }) => name(systemIdentifier, id)));
+  const listed = new Set(
+    stocks.flatMap(({ systemIdentifier, folders }) =>
+      folders.filter(({ committed }) => committed).map(({ id }) => name(systemIdentifier, id))
+    ),
+  );
+  return [...read.symmetricDifference(listed)][0];
+}
+
+function refuseDamaged({ stocks }: Seen): void {
+  for (const { folders, systemIdentifier } of stocks) {
+    const damaged = folders.find(({ committed, missing }) => committed && missing.length > 0);
+    if (!damaged) continue;
+    throw new IntegrityError(
+      `backup ${damaged.id} of system ${systemIdentifier} is not whole: ${damaged.missing[0]} is ` +
+        "missing or has another size; nothing is removed",
+      `is the listing complete? if the object is lost for good, remove the backup: "backupctl ` +
+        `delete --backup-id ${damaged.id} --force"`,
+    );
+  }
+}
+
+/** A system as plans see it. */
+export function pruneSystem(
+  { systemIdentifier, segmentBytes, folders, wal }: SystemStock,
+  { manifests, notes, live }: {
+    readonly manifests: readonly BackupManifest[];
+    readonly notes: ReadonlyMap<string, BackupNotes>;
+    readonly live: readonly StoredLease[];
+  },
+): PruneSystem {
+  const users = live.filter(({ needs }) => needs?.systemIdentifier === systemIdentifier);
+  const from = users.flatMap(({ needs }) => needs!.walFrom === null ? [] : [needs!.walFrom]);
+  const stocks = new Map(folders.map((folder) => [folder.id, folder]));
+  return {
+    systemIdentifier,
+    segmentBytes,
+    backups: manifests.filter((manifest) => manifest.systemIdentifier === systemIdentifier)
+      .map((manifest) => pruneBackup(manifest, { notes, users, folder: stocks.get(manifest.id)! })),
+    wal: wal.pieces,
+    histories: wal.histories,
+    ...(from.length > 0 && { walInUseFrom: Math.min(...from) }),
+  };
+}
+
+function pruneBackup(
+  manifest: BackupManifest,
+  { notes, users, folder }: {
+    readonly notes: ReadonlyMap<string, BackupNotes>;
+    readonly users: readonly StoredLease[];
+    readonly folder: FolderStock;
+  },
+): PruneBackup {
+  const { id, method, kind, parentId, timeline, startLsn, stopLsn } = manifest;
+  const pin = notes.get(id)?.pin;
+  const user = users.find(({ needs }) => needs!.backups.includes(id));
+  const isPhysical = timeline !== null && startLsn !== null && stopLsn !== null;
+  return {
+    ...{ id, method, kind, parentId },
+    stoppedAt: Date.parse(manifest.stoppedAt),
+    storedBytes: folder.bytes,
+    wal: isPhysical ? { timeline, startLsn: parseLsn(startLsn), stopLsn: parseLsn(stopLsn) } : null,
+    ...(pin && { pin: { until: pin.until?.getTime() ?? null } }),
+    ...(user && { inUseBy: `${user.holder.what} on host ${user.holder.host}` }),
+  };
+}
+
+/** Without a policy only leftovers go. */
+function nothingGoes(systems: readonly PruneSystem[]): PrunePlan {
+  const reason = "there is no policy";
+  return {
+    keep: systems.flatMap(({ systemIdentifier, backups }) =>
+      backups.map((backup) => ({ systemIdentifier, backup, reasons: [reason] }))
+    ),
+    remove: [],
+    wal: systems.flatMap(({ systemIdentifier, wal }) =>
+      wal.map((piece) => ({ ...piece, systemIdentifier, keep: true, reason }))
+    ),
+  };
+}
+
+function removalOf(plan: PrunePlan, { stocks }: Seen, options: PrepareOptions): Removal {
+  const { leftovers, notes } = findLeftovers(stocks, options);
+  const sideFiles = stocks.flatMap((stock) => goingSideFiles(stock, plan));
+  const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
+  return {
+    ...plan,
+    leftovers,
+    sideFiles,
+    segmentBytes: new Map(stocks.map((stock) => [stock.systemIdentifier, stock.segmentBytes])),
+    notes,
+    freedBytes: sum([
+      ...plan.remove.map(({ backup }) => backup.storedBytes),
+      ...plan.wal.filter(({ keep }) => !keep).map(({ bytes }) => bytes),
+      ...leftovers.map(({ bytes }) => bytes),
+      ...sideFiles.map(({ bytes }) => bytes),
+    ]),
+  };
+}
+
+/** They go with their segment: into a row that goes, and never with one that stays. */
+function goingSideFiles(
+  { systemIdentifier, wal }: SystemStock,
+  plan: PrunePlan,
+): readonly RemovedSideFile[] {
+  const own = plan.wal.filter((piece) => piece.systemIdentifier === systemIdentifier);
+  const going = Map.groupBy(own.filter(({ keep }) => !keep), ({ timeline }) => timeline);
+  return wal.sideFiles
+    .filter(({ timeline, number }) =>
+      going.get(timeline)?.some(({ first, last }) => first <= number && number <= last)
+    )
+    .map((file) => ({ ...file, systemIdentifier }));
+}
