@@ -17,7 +17,7 @@ import { systemBundlePath } from "./tls_options.ts";
 /** Variables that programs keep: where to find things, language, time zone, Kerberos. */
 const KEPT = /^(PATH|HOME|TMPDIR|LANG|LC_[A-Z]+|TZ|LD_LIBRARY_PATH|KRB5.*)$/;
 /** Programs that come with the server's package and not with the client's. */
-const SERVER_PROGRAMS: readonly ProgramName[] = ["pg_ctl", "postgres", "pg_verifybackup"];
+const SERVER_PROGRAMS: readonly ProgramName[] = ["pg_ctl", "postgres", "initdb", "pg_verifybackup"];
 
 /** PostgreSQL's programs on this machine. */
 export class LocalPrograms implements ClientPrograms {

@@ -20,7 +20,7 @@ export interface IntoReport {
 /** Restores globals and databases into a live server, one database after the other. */
 export async function restoreIntoServer(
   parts: RestoreParts,
-  { backup, options: { jobs, signal } }: RestoreRun,
+  { backup, options: { jobs, inPlaceTablespaces = false, signal } }: RestoreRun,
   { connection, selection }: {
     readonly connection: ConnectionOptions;
     readonly selection: DumpSelection;
@@ -30,7 +30,10 @@ export async function restoreIntoServer(
   const server = await TargetServer.open(parts.programs, { connection, backup, ...abort });
   const major = await server.major();
   noteOlderServer(parts, { major, version: backup.postgresVersion });
-  const globals = await restoreAllGlobals(parts, { server, run: { backup, selection, ...abort } });
+  const globals = await restoreAllGlobals(parts, {
+    server,
+    run: { backup, selection, inPlaceTablespaces, ...abort },
+  });
   const errors = [...globals.errors];
   let failed = 0;
   for (const object of selection.dumps) {
@@ -64,10 +67,11 @@ function halfFilled(database: string, where: string): string {
 
 async function restoreAllGlobals(
   parts: RestoreParts,
-  { server, run: { backup, selection, signal } }: {
+  { server, run: { backup, selection, inPlaceTablespaces, signal } }: {
     readonly server: TargetServer;
     readonly run: Pick<RestoreRun, "backup"> & {
       readonly selection: DumpSelection;
+      readonly inPlaceTablespaces: boolean;
       readonly signal?: AbortSignal;
     };
   },
@@ -76,7 +80,7 @@ async function restoreAllGlobals(
   if (!object) return { errors: [], missingTablespaces: [] };
   const source = { backup, object, ...(signal && { signal }) };
   const sql = await withRawObject(parts, source, (raw) => new Response(raw).text());
-  const report = await restoreGlobals(server, sql);
+  const report = await restoreGlobals(server, sql, { inPlaceTablespaces });
   const { kept, missingTablespaces } = report;
   if (kept > 0) {
     parts.progress.note(`${kept} ${kept === 1 ? "role was" : "roles were"} there and left as is`);

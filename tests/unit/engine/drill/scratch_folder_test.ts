@@ -1,0 +1,90 @@
+import assert from "node:assert/strict";
+import { DestinationError } from "../../../../src/domain/errors.ts";
+import { ScratchFolder } from "../../../../src/engine/drill/scratch_folder.ts";
+import { scratchSettings } from "../../../../src/engine/drill/scratch_settings.ts";
+
+async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "backupctl-scratch-" });
+  try {
+    await work(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const names = async (folder: string) =>
+  (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
+const AS_USER = { uid: 1000 };
+
+Deno.test("ScratchFolder.make() lets nobody else into its folder", () =>
+  inFolder(async (folder) => {
+    const scratch = await ScratchFolder.make(`${folder}/new`, AS_USER);
+    assert.equal((await Deno.stat(scratch.path)).mode! & 0o777, 0o700);
+    assert.equal((await Deno.stat(scratch.dataDirectory)).mode! & 0o777, 0o700);
+    assert.equal((await Deno.stat(scratch.hbaFile)).mode! & 0o777, 0o600);
+    await scratch.remove({ keep: false });
+    assert.deepEqual(await names(folder), []);
+  }));
+
+Deno.test("ScratchFolder.make() puts sockets where their paths are short enough", () =>
+  inFolder(async (folder) => {
+    const scratch = await ScratchFolder.make(`${folder}/${"long".repeat(30)}`, AS_USER);
+    assert.ok(scratch.socketFolder.length < 80, scratch.socketFolder);
+    assert.equal((await Deno.stat(scratch.socketFolder)).mode! & 0o777, 0o700);
+    await scratch.remove({ keep: true });
+    await assert.rejects(Deno.stat(scratch.socketFolder), Deno.errors.NotFound);
+    await Deno.stat(scratch.dataDirectory);
+  }));
+
+Deno.test("ScratchFolder.make() refuses a folder with anything in it, and leaves it alone", () =>
+  inFolder(async (folder) => {
+    await Deno.writeTextFile(`${folder}/precious`, "");
+    await assert.rejects(ScratchFolder.make(folder, AS_USER), (error) => {
+      assert.ok(error instanceof DestinationError);
+      assert.match(error.message, /is not empty: it holds precious/);
+      return true;
+    });
+    assert.deepEqual(await names(folder), ["precious"]);
+  }));
+
+Deno.test("ScratchFolder.remove() leaves a folder that was there before, empty", () =>
+  inFolder(async (folder) => {
+    const scratch = await ScratchFolder.make(folder, AS_USER);
+    await scratch.remove({ keep: false });
+    assert.deepEqual(await names(folder), []);
+  }));
+
+Deno.test("ScratchFolder.completeConfiguration() writes a postgresql.conf only where none is", () =>
+  inFolder(async (folder) => {
+    const scratch = await ScratchFolder.make(`${folder}/new`, AS_USER);
+    assert.equal(await scratch.completeConfiguration(), false);
+    await Deno.writeTextFile(`${scratch.dataDirectory}/postgresql.conf`, "port = 1\n");
+    assert.equal(await scratch.completeConfiguration(), true);
+    const text = await Deno.readTextFile(`${scratch.dataDirectory}/postgresql.conf`);
+    assert.equal(text, "port = 1\n");
+  }));
+
+Deno.test("scratchSettings() cuts every way out of the copy and into it", () => {
+  const paths = {
+    dataDirectory: "/s/data",
+    hbaFile: "/s/h",
+    identFile: "/s/i",
+    socketFolder: "/s",
+  };
+  const settings = scratchSettings(paths, { ownsConfiguration: true, memoryMb: 4096 });
+  const must = {
+    data_directory: "/s/data",
+    listen_addresses: "",
+    unix_socket_directories: "/s",
+    archive_mode: "off",
+    primary_conninfo: "",
+    synchronous_standby_names: "",
+    max_logical_replication_workers: "0",
+    shared_buffers: "512MB",
+  };
+  for (const [name, value] of Object.entries(must)) assert.equal(settings[name], value, name);
+  assert.equal(settings["max_prepared_transactions"], undefined);
+  const bare = scratchSettings(paths, { ownsConfiguration: false, memoryMb: 64 });
+  assert.equal(bare["max_prepared_transactions"], "1000");
+  assert.equal(bare["shared_buffers"], "16MB");
+});
