@@ -1,3 +1,4 @@
+import type { BackupManifest } from "../catalog/catalog.ts";
 import { formatBytes } from "../domain/bytes.ts";
 import { NothingMatchesError } from "../domain/errors.ts";
 import type { FullBackupOptions } from "../engine/engine.ts";
@@ -19,7 +20,12 @@ import type { Session } from "./session.ts";
  */
 export async function dryRun(
   options: FullBackupOptions,
-  { session, context }: { readonly session: Session; readonly context: Context },
+  { session, context, parent }: {
+    readonly session: Session;
+    readonly context: Context;
+    /** An increment would be taken on top of it. */
+    readonly parent?: BackupManifest;
+  },
 ): Promise<number> {
   const { config } = session.loaded;
   const connection = await resolveServer(config, context);
@@ -51,12 +57,15 @@ export async function dryRun(
   const bytes = chosen.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
   const names = chosen.map(({ name }) => name);
   const from = `PostgreSQL ${identity.versionText} at ${server.address}`;
+  const what = parent ? `an increment on top of ${parent.id}` : `a ${options.method} full backup`;
   session.progress[Symbol.dispose]();
   printResult(context, {
     json: () => ({
       schema: "backupctl.backup_plan/1",
       cluster: config.cluster,
       method: options.method,
+      kind: parent ? "incremental" : "full",
+      parent_id: parent?.id ?? null,
       repository: catalog.location,
       databases: names,
       database_bytes: bytes,
@@ -65,7 +74,7 @@ export async function dryRun(
     }),
     text: () =>
       `dry run: nothing was stored\n` +
-      `  would take  a ${options.method} full backup with ${options.codec.algorithm}:${options.codec.level}\n` +
+      `  would take  ${what} with ${options.codec.algorithm}:${options.codec.level}\n` +
       `  of          ${from}\n` +
       `  databases   ${names.join(", ")} (${formatBytes(bytes)} on the server)\n` +
       `  into        ${catalog.location}\n`,

@@ -19,6 +19,7 @@ export type {
   RestorePlan,
   RestoreReport,
 } from "./parts.ts";
+export type { ChosenParent, NoParent, ParentChoice } from "./physical/incremental/choose_parent.ts";
 export type { RecoveryPlan } from "./recovery/choose_backup.ts";
 export type { RecoverySettings } from "./recovery/recovery_settings.ts";
 export { viewNewestArchive } from "./recovery/plan_recovery.ts";

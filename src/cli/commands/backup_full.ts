@@ -2,7 +2,7 @@ import type { BackupManifest } from "../../catalog/catalog.ts";
 import type { BackupMethod } from "../../domain/backup_id.ts";
 import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
 import { UsageError } from "../../domain/errors.ts";
-import type { BackupParts, FullBackupOptions } from "../../engine/engine.ts";
+import type { BackupParts, FullBackupOptions, ParentChoice } from "../../engine/engine.ts";
 import { backupDocument, ratio } from "../backup_document.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
@@ -20,9 +20,9 @@ import { openSession, type Session } from "../session.ts";
 import { trackRun } from "../track_run.ts";
 import { VERSION } from "../version.ts";
 
-type Line = CommandOf<"backup full">;
+type Line = CommandOf<"backup full"> | CommandOf<"backup incremental">;
 
-/** Takes a full backup. */
+/** Takes a full backup, or an increment where one is possible. */
 export const backupFull: Command<Line> = async (line, context) => {
   await using session = await openSession(context, "backup");
   const asked = askedMethod(line, session);
@@ -30,22 +30,36 @@ export const backupFull: Command<Line> = async (line, context) => {
   if (line.dryRun) {
     const { dryRun } = await import("../dry_run.ts");
     return await withParts(run, async (parts) => {
-      const method = await resolveMethod(asked, { ...run, parts });
+      const choice = await chooseIncrement(asked, { ...run, parts });
+      if (choice && "parent" in choice) {
+        const options = await backupOptions("physical", run);
+        return await dryRun(options, { session, context, parent: choice.parent });
+      }
+      const method = await resolveMethod(methodWithout(asked, choice), { ...run, parts });
       return await dryRun(await backupOptions(method, run), { session, context });
     });
   }
-  const manifest = await trackRun(session, context, {
+  const { manifest, because } = await trackRun(session, context, {
     task: "backup",
-    operation: "backup full",
+    operation: line.command,
     what: `${
       asked === "auto" ? "" : `${asked} `
     }backup of cluster ${session.loaded.config.cluster}`,
     work: () => withParts(run, (parts) => take(asked, { ...run, parts })),
-    result: (made) => ({ backup: made, rawBytes: made.rawBytes, storedBytes: made.storedBytes }),
+    result: ({ manifest: { rawBytes, storedBytes }, manifest: backup }) => {
+      return { backup, rawBytes, storedBytes };
+    },
   });
-  if (!line.quiet || line.output === "json") print(manifest, { session, context });
+  if (!line.quiet || line.output === "json") print(manifest, { because, session, context });
   return 0;
 };
+
+/** What was taken. */
+interface Taken {
+  readonly manifest: BackupManifest;
+  /** Why it is a full one although an increment was asked for. */
+  readonly because?: string;
+}
 
 interface Run {
   readonly line: Line;
@@ -58,6 +72,7 @@ type RunWithParts = Run & { readonly parts: BackupParts };
 /** What the flags and the configuration ask for. @throws {UsageError} when they contradict. */
 function askedMethod(line: Line, { loaded }: Session): "auto" | BackupMethod {
   const asked = line.method ?? loaded.config.backup.method;
+  if (line.command === "backup incremental") refuseLogicalFlags(line);
   if (line.databases.length === 0) {
     if (asked === "logical") refusePhysicalFlags(line);
     return asked;
@@ -70,6 +85,20 @@ function askedMethod(line: Line, { loaded }: Session): "auto" | BackupMethod {
   }
   refusePhysicalFlags(line);
   return "logical";
+}
+
+/** @throws {UsageError} */
+function refuseLogicalFlags(line: Line): void {
+  const flag = line.method === "logical"
+    ? "--method logical"
+    : line.databases.length > 0
+    ? "--database"
+    : undefined;
+  if (flag === undefined) return;
+  throw new UsageError(
+    `${flag} does not go with an increment, which is always a physical backup`,
+    "dumps have no increments: take a full backup",
+  );
 }
 
 /** @throws {UsageError} */
@@ -132,13 +161,54 @@ async function backupOptions(
 async function take(
   asked: "auto" | BackupMethod,
   run: RunWithParts,
-): Promise<BackupManifest> {
+): Promise<Taken> {
   const { BackupEngine } = await import("../../engine/engine.ts");
-  const method = await resolveMethod(asked, run);
+  const engine = new BackupEngine(run.parts);
+  const choice = await chooseIncrement(asked, run);
+  if (choice && "parent" in choice) {
+    const options = await backupOptions("physical", run);
+    const { source } = choice.source;
+    const taken = await engine.incremental({ ...options, source, on: choice });
+    if (taken.because !== undefined) tellFull(taken.because, run);
+    return taken;
+  }
+  const because = choice && { because: choice.because };
+  const method = await resolveMethod(methodWithout(asked, choice), run);
   const options = await backupOptions(method, run);
-  if (method === "logical") return await new BackupEngine(run.parts).full(options);
+  if (method === "logical") return { manifest: await engine.full(options), ...because };
   const source = await resolveSource(run);
-  return await new BackupEngine(run.parts).full({ ...options, source });
+  return { manifest: await engine.full({ ...options, source }), ...because };
+}
+
+/** What an increment would stand on, with a line that says why there is none; undefined for a full one. */
+async function chooseIncrement(
+  asked: "auto" | BackupMethod,
+  run: RunWithParts,
+): Promise<ParentChoice | undefined> {
+  const { line, session, context: { signal }, parts } = run;
+  if (line.command !== "backup incremental") return undefined;
+  const { BackupEngine } = await import("../../engine/engine.ts");
+  const only = line.source === "stream" || line.source === "files" ? line.source : undefined;
+  const choice = asked === "logical"
+    ? { because: "backup.method is logical, and dumps have no increments", first: true }
+    : await new BackupEngine(parts).parent({
+      ...{ maxChain: session.loaded.config.backup.max_chain, signal },
+      ...(only && { source: only }),
+    });
+  if ("because" in choice) tellFull(choice.because, run);
+  return choice;
+}
+
+function tellFull(because: string, { session }: Run): void {
+  session.progress.note(`a full backup instead of an increment: ${because}`);
+}
+
+/** Where there are physical backups the next one is physical, too. */
+function methodWithout(
+  asked: "auto" | BackupMethod,
+  choice: ParentChoice | undefined,
+): "auto" | BackupMethod {
+  return choice && "because" in choice && !choice.first ? "physical" : asked;
 }
 
 /** Where a physical backup reads, with a line that says why. */
@@ -185,19 +255,29 @@ async function withParts<Result>(
 
 function print(
   manifest: BackupManifest,
-  { session, context }: { readonly session: Session; readonly context: Context },
+  { because, session, context }: {
+    readonly because: string | undefined;
+    readonly session: Session;
+    readonly context: Context;
+  },
 ): void {
   const { loaded: { config: { cluster } } } = session;
   printResult(context, {
-    json: () => ({ schema: "backupctl.backup/1", cluster, backup: backupDocument(manifest) }),
+    json: () => ({
+      schema: "backupctl.backup/1",
+      cluster,
+      backup: backupDocument(manifest),
+      full_because: because ?? null,
+    }),
     text: () => {
-      const { id, method, kind, label, rawBytes, storedBytes, codec } = manifest;
+      const { id, method, kind, parentId, label, rawBytes, storedBytes, codec } = manifest;
       const seconds = backupDocument(manifest).duration_seconds;
       const labelled = label === null ? "" : `, label ${label}`;
       const compressed = `${ratio(manifest)} by ${codec.algorithm}:${codec.level}`;
       return `backup ${id} is complete (${method} ${kind}${labelled})\n` +
         `  ${formatBytes(rawBytes)} in ${formatSeconds(seconds)}, ` +
-        `stored as ${formatBytes(storedBytes)}, ${compressed}\n`;
+        `stored as ${formatBytes(storedBytes)}, ${compressed}\n` +
+        (parentId === null ? "" : `  on top of ${parentId}\n`);
     },
   });
 }

@@ -9,16 +9,24 @@ import { IntegrityError } from "../../../domain/errors.ts";
 import type { ServerIdentity } from "../../../postgres/postgres.ts";
 import type { ObjectStore } from "../../../storage/storage.ts";
 import { absentObjects } from "../../absent_objects.ts";
+import type { IncrementalSource } from "../../parts.ts";
 
-/** What an increment is put on top of, or why there is nothing for it. */
-export type ParentChoice =
-  | { readonly parent: BackupManifest }
-  | {
-    /** For people: what stands against an increment. */
-    readonly because: string;
-    /** Whether there is no physical backup of this system at all. */
-    readonly first: boolean;
-  };
+/** What an increment is put on top of, and who finds what changed since. */
+export interface ChosenParent {
+  readonly parent: BackupManifest;
+  readonly source: IncrementalSource;
+}
+
+/** Why there is nothing for an increment. */
+export interface NoParent {
+  /** For people: what stands against it. */
+  readonly because: string;
+  /** Whether there is no physical backup of this system at all. */
+  readonly first: boolean;
+}
+
+/** Either of them. */
+export type ParentChoice = ChosenParent | NoParent;
 
 /** Who asks for a parent. */
 export interface ParentQuestion {
@@ -37,7 +45,9 @@ export interface ParentQuestion {
  *
  * @throws {StorageError} when the store cannot be asked.
  */
-export async function chooseParent(question: ParentQuestion): Promise<ParentChoice> {
+export async function chooseParent(
+  question: ParentQuestion,
+): Promise<{ readonly parent: BackupManifest } | NoParent> {
   const { repository, identity, signal } = question;
   const unreadable: UnreadableBackup[] = [];
   const backups = await repository.backups({

@@ -11,7 +11,8 @@ const SUMMARIES_SINCE = 170_000;
  * docs, "Making an Incremental Backup".
  */
 export const serverIncrements: IncrementalSource = {
-  async whyNot({ server }, { version }) {
+  source: "stream",
+  async whyNot({ server }, { identity: { version } }) {
     if (version < SUMMARIES_SINCE) {
       return `PostgreSQL ${Math.floor(version / 10_000)} keeps no summaries of its WAL`;
     }
