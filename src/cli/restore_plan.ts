@@ -23,6 +23,7 @@ function planDocument(plan: RestorePlan, recovery: RecoveryPlan | undefined): un
   return {
     schema: "backupctl.restore_plan/1",
     backup: backupDocument(plan.backup),
+    chain: plan.chain.map(({ id }) => id),
     destination: plan.destination,
     objects: plan.objects,
     fetch_bytes: plan.fetchBytes,
@@ -43,6 +44,7 @@ function planText(plan: RestorePlan, recovery: RecoveryPlan | undefined): string
       "backup",
       `${backup.id}, ${backup.method} ${backup.kind}, ended ${formatTime(backup.stoppedAt)}`,
     ],
+    ...(plan.chain.length > 1 ? [chainFact(plan)] : []),
     ["of", `PostgreSQL ${version}, cluster ${backup.cluster}, system ${backup.systemIdentifier}`],
     ...(backup.method === "logical" ? [databasesFact(backup)] : []),
     ["to", plan.destination],
@@ -60,6 +62,12 @@ function planText(plan: RestorePlan, recovery: RecoveryPlan | undefined): string
   }
   const obstacles = plan.obstacles.map((obstacle) => `  - ${escapeControl(obstacle)}\n`);
   return `the plan; nothing was done\n${lines.join("")}in the way\n${obstacles.join("")}`;
+}
+
+/** An increment is restored from all that it is built on. */
+function chainFact({ chain }: RestorePlan): [string, string] {
+  const parents = chain.slice(0, -1).map(({ id }) => id);
+  return ["built on", parents.toReversed().join(", ")];
 }
 
 /** The newest backup may hold but one of the databases that somebody is looking for. */
