@@ -11,8 +11,7 @@ import { StreamSource } from "../../src/postgres/replication/stream_base_backup.
 import { SqlServer } from "../../src/postgres/sql_server.ts";
 import { DirectoryStore } from "../../src/storage/directory.ts";
 import { type ClusterMajor, clusterMajors } from "./postgres_binaries.ts";
-import { type Cluster, makeServerFolder } from "./postgres_cluster.ts";
-import { runAsServer } from "./postgres_process.ts";
+import { type Cluster, giveToServer, makeServerFolder } from "./postgres_cluster.ts";
 
 const ZSTD = { algorithm: "zstd", level: 1 } as const;
 
@@ -105,8 +104,10 @@ export class IncrementWorld implements AsyncDisposable {
         const command = role === "chunk"
           ? `zstd -dcq '${source}${key}' | tar -x -C '${folder}'`
           : `zstd -dcq '${source}${key}' > '${folder}/backup_manifest'`;
-        await runAsServer("/bin/sh", ["-c", command], { cwd: folder, env: PATH });
+        const { success } = await new Deno.Command("/bin/sh", { args: ["-c", command] }).output();
+        if (!success) throw new Error(`${command} failed`);
       }
+      await giveToServer(folder);
       folders.push(folder);
     }
     return folders;
@@ -123,5 +124,3 @@ export class IncrementWorld implements AsyncDisposable {
     await Deno.remove(this.folder, { recursive: true });
   }
 }
-
-const PATH = { PATH: Deno.env.get("PATH") ?? "/usr/bin:/bin" };
