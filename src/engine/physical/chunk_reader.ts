@@ -21,7 +21,7 @@ export class ChunkReader {
     this.#algorithm = form.algorithm;
     this.#blocks = new BlockReader(form.algorithm);
     this.#check = new StoredFormCheck(form.expected);
-    this.#tar = new TarReader(handler);
+    this.#tar = new TarReader(handler, { extended: true });
   }
 
   /**

@@ -37,7 +37,9 @@ export function tarHeader(fields: TarHeaderFields): Bytes {
   padded.set(record);
   const common = { ...fields, size: record.length, mode: 0o600, type: TYPE.extended };
   const extended = ustar({ name: encoder.encode("PaxHeader"), prefix: EMPTY }, common);
-  const short = { name: name.subarray(0, NAME_BYTES), prefix: EMPTY };
+  // For programs that know no extension. A cut through a character would be no UTF-8.
+  const ascii = name.map((byte) => byte < 0x80 ? byte : 0x5f);
+  const short = { name: ascii.subarray(0, NAME_BYTES), prefix: EMPTY };
   return joined([extended, padded, ustar(short, { ...fields, type: TYPE[fields.type] })]);
 }
 

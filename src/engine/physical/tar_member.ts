@@ -71,6 +71,38 @@ export function parseTarHeader(header: Bytes): TarMember | undefined {
   return { name, type, size };
 }
 
+/** The most that a path and its record take: PostgreSQL's MAXPGPATH is 1,024. */
+const LONGEST_EXTENSION = 16 * 1024;
+
+/**
+ * The length of the extended header that follows, when this header announces one.
+ *
+ * @throws {IntegrityError} when its checksum is wrong, or it is longer than any path needs.
+ */
+export function extendedHeaderBytes(header: Bytes): number | undefined {
+  if (header[TYPE_AT] !== 0x78) return undefined;
+  if (octal(header, CHECKSUM) !== checksum(header)) {
+    throw new IntegrityError("a tar header has a wrong checksum");
+  }
+  const size = number(header, SIZE);
+  if (size > 0 && size <= LONGEST_EXTENSION) return size;
+  throw new IntegrityError(`a tar header is extended by ${size} bytes`);
+}
+
+/**
+ * The path in a `pax` extended header: records `<length> <key>=<value>\n` (IEEE Std 1003.1-2001,
+ * pax). No other record is known.
+ *
+ * @throws {IntegrityError} when it is anything else than one path in UTF-8.
+ */
+export function extendedPath(extension: Bytes): string {
+  const match = /^(\d{1,5}) path=([^]+)\n$/.exec(LATIN1.decode(extension));
+  if (!match || Number(match[1]) !== extension.length) {
+    throw new IntegrityError("an extended tar header holds something else than a path");
+  }
+  return text(extension, { at: match[1]!.length + 6, length: match[2]!.length });
+}
+
 /**
  * The same header with `folder/` in front of its name. The name itself stays byte for byte.
  *

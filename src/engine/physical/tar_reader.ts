@@ -1,7 +1,12 @@
 import type { Bytes } from "../../domain/bytes.ts";
 import { IntegrityError } from "../../domain/errors.ts";
 import type { TarMember } from "./tar_member.ts";
-import { parseTarHeader, TAR_BLOCK_BYTES } from "./tar_member.ts";
+import {
+  extendedHeaderBytes,
+  extendedPath,
+  parseTarHeader,
+  TAR_BLOCK_BYTES,
+} from "./tar_member.ts";
 
 /** Hears of the members of a tar, in order. What it throws stops the reader. */
 export interface TarHandler {
@@ -23,9 +28,15 @@ export class TarReader {
   #padding = 0;
   #current: TarMember | undefined;
   #zeroBlocks = 0;
+  readonly #extended: boolean;
+  /** An extended header under way, and what one said of the next member. */
+  #extension: Bytes | undefined;
+  #path: string | undefined;
 
-  constructor(handler: TarHandler) {
+  /** @param options.extended whether headers may have long paths in `pax` extensions. */
+  constructor(handler: TarHandler, { extended = false }: { readonly extended?: boolean } = {}) {
     this.#handler = handler;
+    this.#extended = extended;
   }
 
   /** How many blocks of zeros, which end an archive, were seen. */
@@ -55,13 +66,16 @@ export class TarReader {
         `the tar ends inside ${this.#current.name}, ${this.#content} bytes before its end`,
       );
     }
-    if (this.#headerFilled > 0) throw new IntegrityError("the tar ends inside a header");
+    if (this.#headerFilled > 0 || this.#extension || this.#path !== undefined) {
+      throw new IntegrityError("the tar ends inside a header");
+    }
   }
 
   #takeContent(bytes: Bytes): Bytes {
     const part = bytes.subarray(0, this.#content);
+    if (this.#extension) this.#extension.set(part, this.#extension.length - this.#content);
+    else this.#handler.content(part);
     this.#content -= part.length;
-    this.#handler.content(part);
     if (this.#content === 0 && this.#padding === 0) this.#endMember();
     return bytes.subarray(part.length);
   }
@@ -83,7 +97,9 @@ export class TarReader {
 
   #beginMember(): void {
     this.#headerFilled = 0;
-    const member = parseTarHeader(this.#header);
+    if (this.#extended && this.#beginExtension()) return;
+    const parsed = parseTarHeader(this.#header);
+    const member = parsed && this.#path !== undefined ? { ...parsed, name: this.#path } : parsed;
     if (!member) {
       this.#zeroBlocks += 1;
       return;
@@ -91,14 +107,34 @@ export class TarReader {
     if (this.#zeroBlocks > 0) {
       throw new IntegrityError(`tar member ${member.name} stands behind the archive's end`);
     }
+    this.#path = undefined;
     this.#current = member;
-    this.#content = member.size;
-    this.#padding = (TAR_BLOCK_BYTES - member.size % TAR_BLOCK_BYTES) % TAR_BLOCK_BYTES;
+    this.#expect(member.size);
     this.#handler.begin(member, this.#header.slice());
     if (member.size === 0) this.#endMember();
   }
 
+  /** Whether the header was that of an extension. */
+  #beginExtension(): boolean {
+    const length = extendedHeaderBytes(this.#header);
+    if (length === undefined) return false;
+    if (this.#path !== undefined) throw new IntegrityError("a tar member is extended twice");
+    this.#extension = new Uint8Array(length);
+    this.#expect(length);
+    return true;
+  }
+
+  #expect(length: number): void {
+    this.#content = length;
+    this.#padding = (TAR_BLOCK_BYTES - length % TAR_BLOCK_BYTES) % TAR_BLOCK_BYTES;
+  }
+
   #endMember(): void {
+    if (this.#extension) {
+      this.#path = extendedPath(this.#extension).replace(/\/$/, "");
+      this.#extension = undefined;
+      return;
+    }
     this.#current = undefined;
     this.#handler.end();
   }
