@@ -2,11 +2,6 @@ import { UsageError } from "../domain/errors.ts";
 
 /** What to do meanwhile, for words that people have in scripts or know from other tools. */
 const WORDS: Readonly<Record<string, string>> = {
-  "prune": "nothing is removed; delete backups by hand, each folder's backup.json first",
-  "expire": "nothing is removed; delete backups by hand, each folder's backup.json first",
-  "delete": "nothing is removed; delete backups by hand, each folder's backup.json first",
-  "keep": "nothing is ever removed, so every backup is kept",
-  "annotate": '"backup full --annotation" sets them when the backup is taken',
   "alert": 'watch the exit status, or "status --output json"',
   "key": "backups are not encrypted by backupctl; a bucket can (repository.sse)",
   "schema": 'each JSON document names its form in its "schema" field',

@@ -132,6 +132,17 @@ async function runCommand(line: CommandLine, context: Context): Promise<number> 
       return await run((await import("./commands/wal_status.ts")).walStatus, { line, context });
     case "wal verify":
       return await run((await import("./commands/wal_verify.ts")).walVerify, { line, context });
+    case "prune":
+      return await run((await import("./commands/prune.ts")).prune, { line, context });
+    case "delete":
+      return await run((await import("./commands/delete_backup.ts")).deleteBackup, {
+        line,
+        context,
+      });
+    case "keep":
+      return await run((await import("./commands/keep.ts")).keep, { line, context });
+    case "annotate":
+      return await run((await import("./commands/annotate.ts")).annotate, { line, context });
     case "schedule":
       return await run((await import("./commands/schedule.ts")).schedule, { line, context });
     case "verify":

@@ -14,6 +14,7 @@ import { backup } from "./backup_commands.ts";
 import { drill, verify } from "./check_commands.ts";
 import { globalOptions } from "./global_options.ts";
 import { schedule } from "./schedule_command.ts";
+import { annotate, keep, prune, remove } from "./retention_commands.ts";
 import { recoveryFlags } from "./recovery_flags.ts";
 import { walCommands } from "./wal_commands.ts";
 import { walFetch, walPush } from "./wal_path_commands.ts";
@@ -220,6 +221,7 @@ export const grammar = merge(
   or(
     or(backup, restore, walCommands, walPush, walFetch, status),
     or(test, verify, drill, schedule, config, catalog, repo, explain, version),
+    or(prune, remove, keep, annotate),
   ),
 );
 

@@ -1,0 +1,147 @@
+import { RunFailedError, UsageError } from "../../domain/errors.ts";
+import { parseRetentionPolicy, type RetentionPolicy } from "../../domain/retention_policy.ts";
+import { PruneEngine } from "../../engine/retention/prune_engine.ts";
+import type {
+  PruneOptions,
+  PruneParts,
+  Removal,
+  RemovalReport,
+} from "../../engine/retention/prune_parts.ts";
+import { askYes, canAsk } from "../ask_yes.ts";
+import { type Command, type Context, printResult } from "../context.ts";
+import type { CommandOf } from "../grammar/grammar.ts";
+import { withRemovalParts } from "../open_removal.ts";
+import { removalDocument, removalSummary, removalText } from "../removal_view.ts";
+import { openSession, type Session } from "../session.ts";
+import { trackRun } from "../track_run.ts";
+
+type Line = CommandOf<"prune">;
+
+interface Run {
+  readonly line: Line;
+  readonly session: Session;
+  readonly context: Context;
+  /** As it was typed; undefined when there is none. */
+  readonly policy: string | undefined;
+}
+
+/** Removes what the policy does not keep, or says what that would be. */
+export const prune: Command<Line> = async (line, context) => {
+  if (line.olderThan !== undefined && !line.orphans && !line.multiparts) {
+    throw new UsageError(
+      "--older-than goes with --orphans or --multiparts",
+      "which backups are old enough to go is what the policy says",
+    );
+  }
+  await using session = await openSession(context, "prune");
+  const run = { line, session, context, policy: line.policy ?? session.loaded.config.retention };
+  if (run.policy === undefined && !line.orphans && !line.multiparts) return sayNoPolicy(run);
+  const options = pruneOptions(run);
+  if (line.dryRun) {
+    const removal = await withRemovalParts({
+      ...{ session, context, dryRun: true },
+      work: (parts) => new PruneEngine(parts).plan(options),
+    });
+    print({ removal, uploads: 0, removedSegments: 0 }, run);
+    return 0;
+  }
+  const report = await trackRun(session, context, {
+    task: "prune",
+    operation: "prune",
+    what: `removal from cluster ${session.loaded.config.cluster}`,
+    work: () =>
+      withRemovalParts({
+        ...{ session, context, dryRun: false },
+        work: (parts) => removeAsAgreed(parts, { options, run }),
+      }),
+    result: (done) => ({ storedBytes: done?.removal.freedBytes ?? 0 }),
+  });
+  if (report) print(report, run);
+  else context.terminal.stderr.write("nothing was removed\n");
+  return 0;
+};
+
+function pruneOptions({ line, policy, context }: Run): PruneOptions {
+  const parsed = policy === undefined ? undefined : parseRetentionPolicy(policy);
+  return {
+    ...(parsed && { policy: withRedundancy(parsed, line.minRedundancy) }),
+    orphans: line.orphans,
+    uploads: line.multiparts,
+    ...(line.olderThan !== undefined && { olderThan: line.olderThan }),
+    force: line.force,
+    signal: context.signal,
+  };
+}
+
+function withRedundancy(policy: RetentionPolicy, asked: number | undefined): RetentionPolicy {
+  return asked === undefined ? policy : { ...policy, minRedundancy: asked };
+}
+
+/** Asked on a terminal; from cron it just runs. Undefined when the answer was no. */
+async function removeAsAgreed(
+  parts: PruneParts,
+  { options, run }: { readonly options: PruneOptions; readonly run: Run },
+): Promise<RemovalReport | undefined> {
+  const engine = new PruneEngine(parts);
+  const { line, context: { terminal }, session } = run;
+  if (line.yes || !canAsk(terminal)) return await engine.run(options);
+  const shown = await engine.plan(options);
+  session.progress[Symbol.dispose]();
+  terminal.stderr.write(removalText(shown, { color: terminal.stderr.color }));
+  const what = removalSummary(shown);
+  if (what !== undefined && !await askYes(`Remove ${what}?`, terminal)) return undefined;
+  return await engine.run({ ...options, confirm: (removal) => refuseOther(removal, shown) });
+}
+
+/** @throws {RunFailedError} when more would go than was agreed to. */
+function refuseOther({ remove, leftovers }: Removal, shown: Removal): true {
+  const agreed = new Set([
+    ...shown.remove.map(({ backup }) => backup.id),
+    ...shown.leftovers.map(({ id }) => id),
+  ]);
+  const ids = [...remove.map(({ backup }) => backup.id), ...leftovers.map(({ id }) => id)];
+  if (ids.every((id) => agreed.has(id))) return true;
+  throw new RunFailedError(
+    "the repository has changed since the plan was shown; nothing is removed",
+    "run the command again",
+  );
+}
+
+function sayNoPolicy({ context, session }: Run): number {
+  const { cluster } = session.loaded.config;
+  printResult(context, {
+    json: () => ({ schema: "backupctl.prune/1", cluster, policy: null, remove: [], wal: [] }),
+    text: () =>
+      "there is no retention policy, so nothing is removed\n" +
+      'set "retention" in the configuration, or give --policy "weekly-retain=4,pitr-window=14d"\n',
+  });
+  return 0;
+}
+
+function print({ removal, uploads }: RemovalReport, run: Run): void {
+  const { line, context, session, policy } = run;
+  session.progress[Symbol.dispose]();
+  if (line.quiet && line.output !== "json") return;
+  printResult(context, {
+    json: () => ({
+      schema: "backupctl.prune/1",
+      cluster: session.loaded.config.cluster,
+      policy: policy ?? null,
+      dry_run: line.dryRun,
+      ...removalDocument(removal),
+      uploads,
+    }),
+    text: () => text({ removal, uploads }, run),
+  });
+}
+
+function text(
+  { removal, uploads }: Pick<RemovalReport, "removal" | "uploads">,
+  { line, policy, context: { terminal } }: Run,
+): string {
+  const what = removalSummary(removal) ?? "nothing";
+  const given = uploads === 0 ? "" : `; ${uploads} unfinished uploads were given up`;
+  const verdict = line.dryRun ? `would remove ${what}` : `removed ${what}${given}`;
+  return (policy === undefined ? "" : `policy ${policy}\n\n`) +
+    `${removalText(removal, { color: terminal.stdout.color })}${verdict}\n`;
+}
