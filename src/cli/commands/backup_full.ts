@@ -6,6 +6,7 @@ import type { BackupParts, FullBackupOptions, ParentChoice } from "../../engine/
 import { backupDocument, ratio } from "../backup_document.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
+import { openLeases } from "../open_leases.ts";
 import {
   openBaseBackups,
   openCatalog,
@@ -247,6 +248,7 @@ async function withParts<Result>(
       progress: session.progress,
       toolVersion: VERSION,
       host: Deno.hostname(),
+      leases: await openLeases(store, config),
     });
   } finally {
     await store.close?.();

@@ -11,6 +11,7 @@ import { parseRecoveryRequest } from "../../engine/recovery/recovery_target.ts";
 import type { ClientPrograms } from "../../postgres/postgres.ts";
 import type { Command, Context } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
+import { openLeases } from "../open_leases.ts";
 import { openCatalog, openCodecs, openPrograms, openStore, resolveServer } from "../open_parts.ts";
 import { printRestorePlan } from "../restore_plan.ts";
 import { ownCommand, secretVariables } from "../own_command.ts";
@@ -38,6 +39,7 @@ export const restore: Command<Line> = async (line, context) => {
     codecs,
     programs,
     progress: session.progress,
+    leases: await openLeases(store, config),
   });
   try {
     const { signal } = context;
