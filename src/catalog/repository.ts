@@ -110,7 +110,8 @@ class StoreRepository implements Repository {
   }
 
   async backup(id: string, signal?: AbortSignal): Promise<BackupManifest> {
-    const keys = await this.#manifestKeys(signal);
+    // One backup is asked for: what else lies about does not matter.
+    const keys = await this.#manifestKeys(signal, { onForeign: () => {} });
     const key = keys.findLast((candidate) => candidate.id === id);
     if (key) return await this.#read(key, signal);
     const near = nearNames(id, keys.map((candidate) => candidate.id).sort());

@@ -1,6 +1,6 @@
 import type { CommandLine } from "./grammar/grammar.ts";
-import type { Context } from "./context.ts";
 import { exitStatus, InterruptedError } from "../domain/errors.ts";
+import type { Ending, Typed } from "./record_audit.ts";
 
 /** Commands that change what is stored, or bring data out of it. */
 const AUDITED: ReadonlySet<string> = new Set([
@@ -15,13 +15,6 @@ const AUDITED: ReadonlySet<string> = new Set([
   "prune",
   "restore",
 ]);
-
-/** A command that was typed. */
-export interface Typed {
-  readonly line: CommandLine;
-  readonly args: readonly string[];
-  readonly context: Context;
-}
 
 /**
  * Runs a command and writes down who ran it, where and how it ended. Never fails because of that:
@@ -55,7 +48,7 @@ function isAudited(line: CommandLine): boolean {
 }
 
 /** Most commands never get here, and do not load it. */
-async function write(typed: Typed, end: { readonly status: number; readonly error?: unknown }) {
+async function write(typed: Typed, end: Ending) {
   const { recordAudit } = await import("./record_audit.ts");
   await recordAudit(typed, end);
 }

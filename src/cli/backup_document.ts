@@ -1,4 +1,5 @@
 import type { BackupManifest } from "../catalog/catalog.ts";
+import { type BackupFacts, type BackupState, stateOf } from "./status/backup_facts.ts";
 
 /** A backup as JSON documents show it; fields are only ever added. */
 export interface BackupDocument {
@@ -7,7 +8,7 @@ export interface BackupDocument {
   readonly kind: string;
   readonly label: string | null;
   readonly parent_id: string | null;
-  readonly state: "ok";
+  readonly state: BackupState;
   readonly started_at: string;
   readonly stopped_at: string;
   readonly start_lsn: string | null;
@@ -16,10 +17,11 @@ export interface BackupDocument {
   readonly size_bytes: number;
   readonly stored_bytes: number;
   readonly duration_seconds: number;
-  /** Null: this version does not check pages. */
+  /** Null: nobody looked. */
   readonly page_checksum_errors: number | null;
   readonly verified_at: string | null;
   readonly drilled_at: string | null;
+  /** A time, or `infinity`; null: nothing but the retention policy keeps it. */
   readonly keep_until: string | null;
   readonly system_identifier: string;
   readonly postgres_version: number;
@@ -27,15 +29,21 @@ export interface BackupDocument {
   readonly annotations: Readonly<Record<string, string>>;
 }
 
-/** What JSON documents say of a backup. */
-export function backupDocument(manifest: BackupManifest): BackupDocument {
+const UNKNOWN: BackupFacts = { checks: undefined, notes: undefined, broken: false };
+
+/** What JSON documents say of a backup. `facts`: what became known after it was taken. */
+export function backupDocument(
+  manifest: BackupManifest,
+  facts: BackupFacts = UNKNOWN,
+): BackupDocument {
+  const { checks, notes } = facts;
   return {
     id: manifest.id,
     method: manifest.method,
     kind: manifest.kind,
     label: manifest.label,
     parent_id: manifest.parentId,
-    state: "ok",
+    state: stateOf(manifest, facts),
     started_at: manifest.startedAt,
     stopped_at: manifest.stoppedAt,
     start_lsn: manifest.startLsn,
@@ -44,15 +52,29 @@ export function backupDocument(manifest: BackupManifest): BackupDocument {
     size_bytes: manifest.rawBytes,
     stored_bytes: manifest.storedBytes,
     duration_seconds: (Date.parse(manifest.stoppedAt) - Date.parse(manifest.startedAt)) / 1000,
-    page_checksum_errors: null,
-    verified_at: null,
-    drilled_at: null,
-    keep_until: null,
+    page_checksum_errors: pageErrors(manifest),
+    verified_at: checks?.verifiedAt?.toISOString() ?? null,
+    drilled_at: checks?.drilledAt?.toISOString() ?? null,
+    keep_until: notes?.pin ? notes.pin.until?.toISOString() ?? "infinity" : null,
     system_identifier: manifest.systemIdentifier,
     postgres_version: manifest.postgresVersion,
     databases: manifest.databases.map(({ name }) => name),
-    annotations: manifest.annotations,
+    annotations: annotationsOf(manifest, facts),
   };
+}
+
+/** Those of the manifest, with what was noted since over them. */
+export function annotationsOf(
+  { annotations }: Pick<BackupManifest, "annotations">,
+  { notes }: BackupFacts = UNKNOWN,
+): Readonly<Record<string, string>> {
+  const all = Object.entries({ ...annotations, ...notes?.annotations });
+  return Object.fromEntries(all.filter((pair): pair is [string, string] => pair[1] !== null));
+}
+
+/** Only a backup that read the files itself has compared their pages. */
+function pageErrors({ damagedPages, source, pageChecksums }: BackupManifest): number | null {
+  return damagedPages?.count ?? (source === "files" && pageChecksums ? 0 : null);
 }
 
 /** How much smaller the stored form is: `4.9:1`. */

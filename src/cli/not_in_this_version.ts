@@ -12,7 +12,6 @@ const FLAGS: Readonly<Record<string, readonly string[]>> = {
   "backup full": ["--keep"],
   "backup incremental": ["--keep"],
   "restore": ["--force", "--delta"],
-  "status": ["--watch", "--chart"],
   "test": ["--deep", "--exit-on-stale", "--nagios"],
 };
 
@@ -20,7 +19,6 @@ const FLAG_HINTS: Readonly<Record<string, string>> = {
   "backup full": 'see "backupctl backup full --help"',
   "backup incremental": 'see "backupctl backup incremental --help"',
   "restore": 'a backup is restored into an empty folder; see "backupctl restore --help"',
-  "status": 'see "backupctl status --help"',
   "test": 'see "backupctl test --help"',
 };
 

@@ -1,8 +1,8 @@
 import type { AuditEvent } from "../catalog/audit_event.ts";
 import type { Config } from "../config/config.ts";
 import { BackupctlError, InterruptedError, PostgresError } from "../domain/errors.ts";
-import type { Typed } from "./audited.ts";
 import type { Context } from "./context.ts";
+import type { CommandLine } from "./grammar/grammar.ts";
 import { openMetadata, resolveServer, stateFolder } from "./open_parts.ts";
 import { osUser } from "./os_user.ts";
 import { redactArguments } from "./redact_arguments.ts";
@@ -13,6 +13,13 @@ import { VERSION } from "./version.ts";
 export interface Ending {
   readonly status: number;
   readonly error?: unknown;
+}
+
+/** A command that was typed. */
+export interface Typed {
+  readonly line: CommandLine;
+  readonly args: readonly string[];
+  readonly context: Context;
 }
 
 /** Writes down who ran a command, where, and how it ended. Never throws. */

@@ -28,3 +28,11 @@ export function backupId(
 export function isBackupId(text: string): boolean {
   return ID.test(text);
 }
+
+/** When the backup of that name began. @throws {RangeError} when it is no backup's name. */
+export function startOfBackup(id: string): Date {
+  const match = ID.exec(id);
+  if (!match) throw new RangeError(`"${id}" is not a backup's name`);
+  const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number);
+  return new Date(Date.UTC(year!, month! - 1, day, hour, minute, second));
+}

@@ -8,7 +8,6 @@ import { merge, object, or } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
 import { multiple, optional, withDefault } from "@optique/core/modifiers";
 import { argument, command, constant, flag, option } from "@optique/core/primitives";
-import { integer } from "@optique/core/valueparser";
 import type { InferValue } from "@optique/core/parser";
 import { backup } from "./backup_commands.ts";
 import { drill, verify } from "./check_commands.ts";
@@ -16,6 +15,7 @@ import { globalOptions } from "./global_options.ts";
 import { schedule } from "./schedule_command.ts";
 import { annotate, keep, prune, remove } from "./retention_commands.ts";
 import { recoveryFlags } from "./recovery_flags.ts";
+import { statusCommand } from "./status_command.ts";
 import { walCommands } from "./wal_commands.ts";
 import { walFetch, walPush } from "./wal_path_commands.ts";
 import { helpPage } from "./help_page.ts";
@@ -63,24 +63,6 @@ const restore = command(
       'restore --to "2024-01-15T12:30:00Z" --destination /tmp/restore --plan',
       "restore --latest --destination /srv/pg/new --start",
     ],
-  }),
-);
-
-const status = command(
-  "status",
-  object({
-    command: constant("status"),
-    last: optional(option("--last", integer({ min: 1, max: 100_000, metavar: "N" }), {
-      description: message`Only the newest N backups`,
-    })),
-    backupId: optional(option("--backup-id", backupIdKind, {
-      description: message`Everything about this backup`,
-    })),
-  }),
-  helpPage({
-    brief: "List the backups",
-    examples: ["status", "status --last 10", "status --backup-id 20261123T022415Z-F"],
-    aliases: ["info", "backup-list"],
   }),
 );
 
@@ -219,7 +201,7 @@ const version = command(
 export const grammar = merge(
   globalOptions,
   or(
-    or(backup, restore, walCommands, walPush, walFetch, status),
+    or(backup, restore, walCommands, walPush, walFetch, statusCommand),
     or(test, verify, drill, schedule, config, catalog, repo, explain, version),
     or(prune, remove, keep, annotate),
   ),

@@ -116,7 +116,6 @@ const missing = [
   "restore --destination /tmp/restore --delta",
   "restore --force --destination /tmp/restore",
   "backup full --keep",
-  "status --watch",
   "test --deep",
   "--cluster main backup incremental --keep",
 ];
