@@ -16,6 +16,12 @@ export const EXPLANATIONS: readonly Explanation[] = [
     remedy: "The message says why; running the command again may help.",
   },
   {
+    code: "ALERT_NOT_DELIVERED",
+    status: 1,
+    meaning: "An alert did not get through a channel: e-mail, a webhook or the heartbeat.",
+    remedy: 'The message says what the receiver did; "backupctl alert test" tries each channel.',
+  },
+  {
     code: "USAGE",
     status: 2,
     meaning: "The command line is wrong: a command, a flag, a value or a combination.",

@@ -45,6 +45,8 @@ const COMMANDS = [
   "catalog",
   "catalog rebuild",
   "catalog export",
+  "alert",
+  "alert test",
   "repo",
   "repo ls",
   "repo cat",

@@ -29,8 +29,9 @@ const CHANGES: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Tells the index in PostgreSQL of a run; when it cannot be reached, the run waits in a local file
- * for the next one. Never throws: no backup fails because of its index.
+ * Tells the index in PostgreSQL of a run, and people when it failed; when the index cannot be
+ * reached, the run waits in a local file for the next one. Never throws: no backup fails because
+ * of its index or its alerts.
  */
 export async function recordRun(
   session: Session,
@@ -38,8 +39,23 @@ export async function recordRun(
   report: RunReport,
 ): Promise<void> {
   const { config } = session.loaded;
-  if (config.metadata.url === "off") return;
   const run = runRecord(config.cluster, { report, context });
+  if (config.metadata.url !== "off") await keep(session, context, { run, report });
+  if (!hasAlerts(config)) return;
+  const { alertOnRun } = await import("./alerts/alert_on_run.ts");
+  await alertOnRun(session, context, run);
+}
+
+/** Whether anybody is to hear of a run; loads nothing to find out. */
+function hasAlerts({ alerts }: Session["loaded"]["config"]): boolean {
+  return alerts.email !== undefined || alerts.webhooks.length > 0 || alerts.heartbeat !== undefined;
+}
+
+async function keep(
+  session: Session,
+  context: Context,
+  { run, report }: { readonly run: RunRecord; readonly report: RunReport },
+): Promise<void> {
   try {
     const reason = await deliver(session, context, { run, report });
     if (reason !== undefined) warn(session, { what: reason, report });

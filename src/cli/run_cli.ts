@@ -149,6 +149,8 @@ async function runCommand(line: CommandLine, context: Context): Promise<number> 
       return await run((await import("./commands/verify.ts")).verify, { line, context });
     case "drill":
       return await run((await import("./commands/drill.ts")).drill, { line, context });
+    case "alert test":
+      return await run((await import("./commands/alert_test.ts")).alertTest, { line, context });
     case "catalog rebuild":
       return await run((await import("./commands/catalog_rebuild.ts")).catalogRebuild, {
         line,

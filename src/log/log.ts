@@ -22,6 +22,7 @@ export type LogEvent =
   | `${LoggedTask}.${"started" | "progress" | "note" | "finished" | "failed"}`
   | `schedule.${"fired" | "finished" | "failed" | "skipped" | "leader" | "trouble"}`
   | `daemon.${"started" | "reloaded" | "reload_refused" | "stopping" | "stopped" | "trouble"}`
+  | `alert.${"sent" | "not_delivered"}`
   | "catalog.not_recorded"
   | "storage.request_retried"
   | "log.file_failed"

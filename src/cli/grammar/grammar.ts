@@ -9,6 +9,7 @@ import { message } from "@optique/core/message";
 import { multiple, optional, withDefault } from "@optique/core/modifiers";
 import { argument, command, constant, flag, option } from "@optique/core/primitives";
 import type { InferValue } from "@optique/core/parser";
+import { alertCommands } from "./alert_commands.ts";
 import { backup } from "./backup_commands.ts";
 import { drill, verify } from "./check_commands.ts";
 import { globalOptions } from "./global_options.ts";
@@ -202,7 +203,7 @@ export const grammar = merge(
   globalOptions,
   or(
     or(backup, restore, walCommands, walPush, walFetch, statusCommand),
-    or(test, verify, drill, schedule, config, catalog, repo, explain, version),
+    or(test, verify, drill, schedule, config, catalog, repo, alertCommands, explain, version),
     or(prune, remove, keep, annotate),
   ),
 );
