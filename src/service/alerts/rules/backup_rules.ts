@@ -32,6 +32,19 @@ export const backupUnreadable: Rule = ({ repository }) => {
   })));
 };
 
+/** Somebody read a backup back, or restored it, and it was not right. */
+export const backupDamaged: Rule = ({ damaged }) =>
+  damaged && atMost(damaged.map(({ backupId, by, foundAt }) => ({
+    rule: "backup_damaged",
+    subject: backupId,
+    severity: "critical",
+    title: by === "verify"
+      ? `backup ${backupId} is damaged`
+      : `backup ${backupId} could not be restored by a drill`,
+    detail: `${by} found it at ${foundAt.toISOString()}.`,
+    hint: `take a new backup; "backupctl verify --backup-id ${backupId}" looks again`,
+  })));
+
 /** A run that is wanted every so often has not succeeded for too long. */
 function notRun(
   operation: string,

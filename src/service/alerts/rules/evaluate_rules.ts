@@ -1,7 +1,9 @@
 import type { RunRecord } from "../../../catalog/catalog.ts";
+import type { OpenAlert } from "../alert_state.ts";
 import type { Look } from "../decide.ts";
 import { type Finding, orderFindings } from "../notice.ts";
 import {
+  backupDamaged,
   backupUnreadable,
   diskLow,
   drillTooOld,
@@ -21,6 +23,7 @@ export const RULES: Readonly<Record<string, Rule>> = {
   schedule_silent: scheduleSilent,
   full_too_old: fullTooOld,
   backup_unreadable: backupUnreadable,
+  backup_damaged: backupDamaged,
   wal_gap: walGap,
   wal_lag: walLag,
   wal_conflict: walConflict,
@@ -50,10 +53,21 @@ export function lookAt(snapshot: AlertSnapshot, limits: RuleLimits): Omit<Look, 
     Object.entries(RULES).map(([name, rule]) => [name, rule(snapshot, limits)]),
   );
   const findings = [...results.values()].flatMap((found): readonly Finding[] => found ?? []);
+  const told = (rule: string) => results.get(rule) !== undefined || !results.has(rule);
   return {
     findings: orderFindings(findings),
-    covers: ({ rule }) => results.get(rule) !== undefined || !results.has(rule),
+    covers: (alert) => alert.rule === "run_failed" ? isMadeGood(alert, snapshot) : told(alert.rule),
   };
+}
+
+/**
+ * A failed run is over when one of its operation has succeeded since, and not because the list of
+ * runs lacks it: the index may be behind, switched off, or only keep so many.
+ */
+function isMadeGood({ subject, since }: OpenAlert, { runs }: AlertSnapshot): boolean {
+  return runs.some(({ operation, outcome, finishedAt }) =>
+    operation === subject && outcome === "succeeded" && Date.parse(finishedAt) > since
+  );
 }
 
 /** The end of one run alone. Undefined when it tells nothing. */

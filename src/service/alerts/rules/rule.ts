@@ -16,11 +16,21 @@ export interface DiskSpace {
   readonly totalBytes: number;
 }
 
+/** A backup in which damage was found. */
+export interface DamagedBackup {
+  readonly backupId: string;
+  /** By reading it back, or by restoring it. */
+  readonly by: "verify" | "drill";
+  readonly foundAt: Date;
+}
+
 /** What the rules look at: the daemon's snapshot, and what only alerts ask for. */
 export interface AlertSnapshot extends ServiceSnapshot {
   readonly expiries?: readonly Expiry[];
   /** Besides the repository's own. */
   readonly disks?: readonly DiskSpace[];
+  /** Damage that nothing since took back. */
+  readonly damaged?: readonly DamagedBackup[];
 }
 
 /** When the rules find something wrong. Times in milliseconds; undefined: the rule is off. */

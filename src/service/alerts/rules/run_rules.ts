@@ -89,8 +89,12 @@ function isRecorded(
 /** Nobody runs the schedule: an entry is due and nothing happens. */
 export const scheduleSilent: Rule = ({ schedule, takenAt }, { scheduleLate }) => {
   if (scheduleLate === undefined) return [];
-  return schedule.flatMap(({ name, run, nextRun, last }) => {
-    if (!nextRun || last?.outcome === "running") return [];
+  // One of a kind runs at a time: the others of that kind are late and not forgotten.
+  const busy = new Set(
+    schedule.flatMap(({ kind, last }) => last?.outcome === "running" ? kind : []),
+  );
+  return schedule.flatMap(({ name, run, kind, nextRun }) => {
+    if (!nextRun || busy.has(kind)) return [];
     const late = takenAt.getTime() - nextRun.getTime();
     if (late <= scheduleLate) return [];
     return [{

@@ -1,0 +1,84 @@
+import type { LoadedConfig } from "../../config/config.ts";
+import type { Log } from "../../log/log.ts";
+import type { OpenAlert } from "../../service/alerts/alert_state.ts";
+import { lookAt } from "../../service/alerts/rules/evaluate_rules.ts";
+import type { ServiceSnapshot } from "../../service/service.ts";
+import type { ObjectStore } from "../../storage/storage.ts";
+import type { Context } from "../context.ts";
+import { withAlertFacts } from "./alert_facts.ts";
+import { type Alerts, openAlerts } from "./open_alerts.ts";
+
+/** Milliseconds that sending may hold up the next snapshot. */
+const PATIENCE = 10_000;
+
+/** What the daemon watches with. */
+export interface WatchParts {
+  readonly context: Pick<Context, "env" | "clock" | "signal">;
+  readonly store: ObjectStore;
+  readonly log: Log;
+  /** The last good configuration; a reload changes it. */
+  readonly loaded: () => LoadedConfig;
+  /** Whether this daemon is the one that tells: two that watch one cluster would tell twice. */
+  readonly leads: () => boolean;
+}
+
+/** The daemon's alerts: looks at each snapshot, tells what is new, and beats the heart. */
+export class AlertWatch {
+  readonly #parts: WatchParts;
+  #alerts: { readonly loaded: LoadedConfig; readonly alerts: Alerts | undefined } | undefined;
+
+  constructor(parts: WatchParts) {
+    this.#parts = parts;
+  }
+
+  /** The alerts that hold, oldest first. */
+  async open(): Promise<readonly OpenAlert[]> {
+    return await (await this.#current())?.manager.openAlerts() ?? [];
+  }
+
+  /** Looks at one snapshot. Throws nothing but bugs; a channel that is down is logged. */
+  async tick(snapshot: ServiceSnapshot): Promise<void> {
+    const { context: { env, signal }, store, loaded, leads } = this.#parts;
+    const alerts = await this.#current();
+    if (!alerts || !leads()) return;
+    const { config } = loaded();
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(6 * PATIENCE)]);
+    const facts = await withAlertFacts(snapshot, { config, env, store, signal: limit });
+    await alerts.manager.look(lookAt(facts, alerts.limits), { signal: limit });
+    await this.#tell(alerts, limit);
+    await this.#beat(alerts, limit);
+  }
+
+  /** Built again after a reload, since the channels may be others. */
+  async #current(): Promise<Alerts | undefined> {
+    const { context, loaded } = this.#parts;
+    const now = loaded();
+    if (this.#alerts?.loaded !== now) {
+      this.#alerts = { loaded: now, alerts: await openAlerts(now.config, context) };
+    }
+    return this.#alerts.alerts;
+  }
+
+  async #tell({ manager }: Alerts, signal: AbortSignal): Promise<void> {
+    const { log, loaded } = this.#parts;
+    const { cluster } = loaded().config;
+    const { deliveries, waiting } = await manager.deliverWithin(PATIENCE, { signal });
+    for (const { channel, error } of deliveries) {
+      const fields = { cluster, channel, waiting };
+      if (!error) log.info("alert.sent", `an alert was sent by ${channel}`, fields);
+      else log.warning("alert.not_delivered", `no alert by ${channel}: ${error.message}`, fields);
+    }
+  }
+
+  async #beat({ heartbeat }: Alerts, signal: AbortSignal): Promise<void> {
+    try {
+      await heartbeat?.beat({ signal });
+    } catch (error) {
+      const { log, loaded } = this.#parts;
+      const reason = error instanceof Error ? error.message : String(error);
+      log.warning("alert.not_delivered", `the heartbeat failed: ${reason}`, {
+        cluster: loaded().config.cluster,
+      });
+    }
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * Builds the alerts that the configuration asks for. Secrets are read here and not before: a file
+ * that is missing must break the one channel that needs it, and no backup.
+ *
+ * @module
+ */
+import type { Config, Environment } from "../../config/config.ts";
+import type { Clock } from "../../domain/clock.ts";
+import { AlertManager } from "../../service/alerts/alert_manager.ts";
+import type { Channel } from "../../service/alerts/channels/channel.ts";
+import { EmailChannel } from "../../service/alerts/channels/email_channel.ts";
+import { Heartbeat } from "../../service/alerts/channels/heartbeat.ts";
+import { WebhookChannel } from "../../service/alerts/channels/webhook_channel.ts";
+import { DeliveryError } from "../../service/alerts/delivery_error.ts";
+import { DurableFolder } from "../../service/alerts/queue/durable_folder.ts";
+import { DiskFolder } from "../../service/alerts/queue/folder_files.ts";
+import { isQuietTime, type QuietTime } from "../../service/alerts/quiet_times.ts";
+import { confirmLooks } from "../../service/alerts/rules/evaluate_rules.ts";
+import type { RuleLimits } from "../../service/alerts/rules/rule.ts";
+import { stateFolder } from "../open_parts.ts";
+
+/** Alerts, ready to be used. */
+export interface Alerts {
+  readonly manager: AlertManager;
+  readonly channels: readonly Channel[];
+  readonly heartbeat: Heartbeat | undefined;
+  readonly limits: RuleLimits;
+}
+
+type AlertConfig = Config["alerts"];
+
+const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
+
+/** Whether anybody is to be told of anything. */
+export function hasChannels({ alerts }: Config): boolean {
+  return alerts.email !== undefined || alerts.webhooks.length > 0;
+}
+
+/** Contacts nobody. Undefined when there is no folder to keep alerts in: no HOME, for one. */
+export async function openAlerts(
+  config: Config,
+  { env, clock }: { readonly env: Environment; readonly clock: Clock },
+): Promise<Alerts | undefined> {
+  const base = stateFolder(config, env);
+  if (base === undefined) return undefined;
+  const folder = new DurableFolder(new DiskFolder(`${base}/alerts`), { now: () => clock.now() });
+  const channels = await openChannels(config, clock);
+  const { alerts, cluster } = config;
+  const quiet = alerts.quiet.map(quietTime);
+  const manager = new AlertManager({
+    ...{ cluster, folder, clock, channels },
+    host: Deno.hostname(),
+    telling: {
+      repeatMs: alerts.repeat,
+      resolveAfterMs: alerts.resolve_after,
+      isQuiet: (now) => isQuietTime(quiet, now),
+      confirmLooks,
+    },
+  });
+  return { manager, channels, heartbeat: await openHeartbeat(config), limits: limitsOf(config) };
+}
+
+/** Every channel of the configuration, e-mail first. */
+export async function openChannels(
+  { alerts }: Config,
+  clock: Clock,
+): Promise<readonly Channel[]> {
+  const hooks = alerts.webhooks.map(async (hook, index) => {
+    const name = hook.name ?? `${hook.kind}-${index + 1}`;
+    const { url, kind, secret_file, ca_file } = hook;
+    return await orBroken(name, async () => {
+      const secret = hook.secret ?? await secretIn(secret_file);
+      const ca = await readFile(ca_file);
+      return new WebhookChannel({
+        ...{ name, url, kind, repeatMs: alerts.repeat, now: () => clock.now() },
+        ...(secret !== undefined && { secret }),
+        ...(ca !== undefined && { ca }),
+      });
+    });
+  });
+  const email = alerts.email ? [openEmail(alerts.email)] : [];
+  return await Promise.all([...email, ...hooks]);
+}
+
+async function openEmail(email: NonNullable<AlertConfig["email"]>): Promise<Channel> {
+  const { host, port, tls, user, from, to, password_file, ca_file } = email;
+  return await orBroken("email", async () => {
+    const password = email.password ?? await secretIn(password_file);
+    const ca = await readFile(ca_file);
+    return new EmailChannel({
+      ...{ name: "email", host, port, tls, from, to },
+      ...(user !== undefined && { user }),
+      ...(password !== undefined && { password }),
+      ...(ca !== undefined && { ca }),
+    });
+  });
+}
+
+async function openHeartbeat({ alerts }: Config): Promise<Heartbeat | undefined> {
+  if (!alerts.heartbeat) return undefined;
+  const { url, ca_file } = alerts.heartbeat;
+  const ca = await readFile(ca_file).catch(() => undefined);
+  return new Heartbeat({ url, ...(ca !== undefined && { ca }) });
+}
+
+/** A channel whose files cannot be read says so whenever it is used. */
+async function orBroken(name: string, open: () => Promise<Channel>): Promise<Channel> {
+  try {
+    return await open();
+  } catch (error) {
+    if (!(error instanceof DeliveryError)) throw error;
+    return {
+      name,
+      target: "a channel that is not configured right",
+      send: () => Promise.reject(error),
+    };
+  }
+}
+
+async function secretIn(file: string | undefined): Promise<string | undefined> {
+  return (await readFile(file))?.replace(/\r?\n$/, "");
+}
+
+async function readFile(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  try {
+    return await Deno.readTextFile(file);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.replace(/ \(os error.*$/s, "") : "?";
+    throw new DeliveryError(`${file} cannot be read: ${reason}`, {
+      hint: "the alerts section of the configuration names it; may this user read it?",
+      cause: error,
+    });
+  }
+}
+
+function quietTime({ from, to, days, timezone }: AlertConfig["quiet"][number]): QuietTime {
+  return {
+    from: minutes(from),
+    to: minutes(to),
+    ...(days && { days: days.map((day) => DAYS.indexOf(day)) }),
+    ...(timezone !== undefined && { timezone }),
+  };
+}
+
+function minutes(time: string): number {
+  const [hours = 0, rest = 0] = time.split(":").map(Number);
+  return hours * 60 + rest;
+}
+
+/** Pruning is missed only where there is something to prune by. */
+function limitsOf({ alerts: { rules }, retention }: Config): RuleLimits {
+  return {
+    fullMaxAge: rules.full_max_age,
+    walLag: rules.wal_lag,
+    diskFree: rules.disk_free,
+    pruneMaxAge: retention === undefined ? undefined : rules.prune_max_age,
+    drillMaxAge: rules.drill_max_age,
+    verifyMaxAge: rules.verify_max_age,
+    scheduleLate: rules.schedule_late,
+    expiryWarning: rules.expiry_warning,
+  };
+}
