@@ -17,6 +17,14 @@ export function backupChain(
   for (const other of backups) {
     if (other.systemIdentifier === backup.systemIdentifier) byId.set(other.id, other);
   }
+  return chainAmong(backup, byId);
+}
+
+/** @param byId the backups of one system. */
+function chainAmong(
+  backup: BackupManifest,
+  byId: ReadonlyMap<string, BackupManifest>,
+): readonly BackupManifest[] {
   const chain = [backup];
   for (let child = backup; child.parentId !== null;) {
     const parent = byId.get(child.parentId);
@@ -34,9 +42,14 @@ export function backupChain(
 /** The backups that have everything that they are built on. */
 export function wholeChains(backups: readonly BackupManifest[]): readonly BackupManifest[] {
   if (backups.every(({ parentId }) => parentId === null)) return backups;
+  const systems = new Map<string, Map<string, BackupManifest>>();
+  for (const backup of backups) {
+    const byId = systems.get(backup.systemIdentifier) ?? new Map<string, BackupManifest>();
+    systems.set(backup.systemIdentifier, byId.set(backup.id, backup));
+  }
   return backups.filter((backup) => {
     try {
-      return backupChain(backup, backups).length > 0;
+      return chainAmong(backup, systems.get(backup.systemIdentifier)!).length > 0;
     } catch (error) {
       if (error instanceof IntegrityError) return false;
       throw error;
