@@ -44,6 +44,8 @@ export interface LightTransport {
 export class SocketTransport implements LightTransport {
   readonly #target: LightTarget;
   readonly #idle: LightConnection[] = [];
+  /** One that is being opened ahead of the first request; undefined when it failed. */
+  #warming: Promise<LightConnection | undefined> | undefined;
   #closed = false;
 
   constructor(target: LightTarget) {
@@ -51,7 +53,7 @@ export class SocketTransport implements LightTransport {
   }
 
   async exchange(request: LightRequest, signal: AbortSignal): Promise<LightAnswer> {
-    const kept = this.#idle.pop();
+    const kept = this.#idle.pop() ?? await this.#takeWarming();
     if (!kept) {
       return await this.#on(await LightConnection.open(this.#target, signal), request, signal);
     }
@@ -66,11 +68,20 @@ export class SocketTransport implements LightTransport {
   }
 
   async warm(signal: AbortSignal): Promise<void> {
-    try {
-      this.#keep(await LightConnection.open(this.#target, signal));
-    } catch {
-      // The request itself meets the same fault and tells of it.
-    }
+    // A failure is met again by the request itself, which tells of it.
+    const warming = LightConnection.open(this.#target, signal).catch(() => undefined);
+    this.#warming = warming;
+    const connection = await warming;
+    if (this.#warming !== warming) return; // a request has it
+    this.#warming = undefined;
+    if (connection) this.#keep(connection);
+  }
+
+  /** Two connections at once would cost two handshakes. */
+  async #takeWarming(): Promise<LightConnection | undefined> {
+    const warming = this.#warming;
+    this.#warming = undefined;
+    return await warming;
   }
 
   close(): void {

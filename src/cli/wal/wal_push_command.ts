@@ -51,17 +51,21 @@ async function pushNow(input: PushInput, asked: AskedFile): Promise<void> {
   const { settings, signal, log, takeOver } = input;
   const { path, systemIdentifier, spool } = asked;
   const opened = await openStoreOf(input);
-  void opened.warm();
+  let connected = false;
+  void opened.warm().finally(() => connected = true);
   const place = { cluster: settings.cluster, systemIdentifier };
   const preparing = prepareRepository(opened, { place, spool, takeOver, signal, log });
   preparing.catch(() => {}); // awaited below; reading the file may fail first
   const dataDirectory = dataDirectoryOf(path);
   const sealing = pushSeal(settings, { store: opened.store, spool, dataDirectory });
   sealing.catch(() => {}); // awaited below, too
-  const { encodeWalFile } = await import("../../engine/wal/encode_wal_file.ts");
+  const { encodeWalFile, takeTurn } = await import("../../engine/wal/encode_wal_file.ts");
   const { pushWal } = await import("../../engine/wal/wal_push.ts");
   const codec = { algorithm: "zstd", level: settings.zstdLevel } as const;
-  const encoded = await encodeWalFile(path, { codec, systemIdentifier });
+  const encoded = await encodeWalFile(path, {
+    ...{ codec, systemIdentifier },
+    turn: () => connected ? Promise.resolve() : takeTurn(),
+  });
   const { conditionalPut } = await preparing;
   const parts = { store: opened.store, place, codec, conditionalPut, ...await sealing };
   const pushing = pushWal(parts, encoded, signal);

@@ -1,6 +1,6 @@
 import type { Clock } from "../../domain/clock.ts";
 import type { WalName } from "../../domain/wal.ts";
-import { type EncodedWalFile, encodeWalFile } from "./encode_wal_file.ts";
+import { type EncodedWalFile, encodeWalFile, takeTurn } from "./encode_wal_file.ts";
 import { identityOf } from "./wal_file.ts";
 import { pushWal, type WalPushParts } from "./wal_push.ts";
 import type { WalSpool } from "./wal_spool.ts";
@@ -57,7 +57,8 @@ async function encodeNext(
 ): Promise<EncodedWalFile | undefined> {
   try {
     if (spool.markOf(name, identityOf(path))) return undefined;
-    return await encodeWalFile(path, { codec, systemIdentifier: place.systemIdentifier });
+    const { systemIdentifier } = place;
+    return await encodeWalFile(path, { codec, systemIdentifier, turn: takeTurn });
   } catch {
     return undefined;
   }

@@ -260,3 +260,23 @@ Deno.test("put() hears a 412 that comes before its body is read, even with a res
   listener.close();
   await serving;
 });
+
+Deno.test("the first request takes the connection that is being opened ahead", async () => {
+  await using server = S3Server.start();
+  const store = storeOn(server);
+  const warming = store.warm();
+  await store.put("key", text("x"), { ifAbsent: true });
+  await warming;
+  await store.head("key");
+  assert.equal(server.connections, 1);
+  await store.close();
+});
+
+Deno.test("a connection opened ahead waits for the first request", async () => {
+  await using server = S3Server.start();
+  const store = storeOn(server);
+  await store.warm();
+  await store.put("key", text("x"), { ifAbsent: true });
+  assert.equal(server.connections, 1);
+  await store.close();
+});
