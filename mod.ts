@@ -73,6 +73,17 @@ export {
 } from "./src/catalog/metadata_manager.ts";
 export { openRepository, type RepositoryOptions } from "./src/catalog/repository.ts";
 
-export type { Codec, CodecPool, CodecSpec, StoredForm } from "./src/codec/codec.ts";
+export type { Codec, CodecPool, CodecSpec, ExpectedForm, StoredForm } from "./src/codec/codec.ts";
 export { formatCodec, parseCodec } from "./src/codec/codec.ts";
 export { WorkerPool } from "./src/codec/worker_pool.ts";
+export { type SealingOptions, SealingPool } from "./src/codec/sealing_pool.ts";
+export {
+  generateIdentity,
+  KeyRing,
+  newDataKey,
+  ObjectOpener,
+  ObjectSealer,
+} from "./src/crypto/crypto.ts";
+export type { DataKey, KeyStep, SealHeader } from "./src/crypto/crypto.ts";
+export type { KeyRingOptions } from "./src/crypto/key_ring.ts";
+export type { PublicPart } from "./src/crypto/object_sealer.ts";

@@ -2,7 +2,6 @@ import { UsageError } from "../domain/errors.ts";
 
 /** What to do meanwhile, for words that people have in scripts or know from other tools. */
 const WORDS: Readonly<Record<string, string>> = {
-  "key": "backups are not encrypted by backupctl; a bucket can (repository.sse)",
   "schema": 'each JSON document names its form in its "schema" field',
 };
 

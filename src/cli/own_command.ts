@@ -6,6 +6,7 @@ import type { Environment, LoadedConfig } from "../config/config.ts";
 const OWN = /^(BACKUPCTL|AWS|S3)_/;
 /** What no setting of PostgreSQL may show: every role can read restore_command. */
 const SECRET = /SECRET|PASSWORD|TOKEN|ACCESS_KEY|CREDENTIALS(?!_FILE)/;
+const IDENTITY_FILE = ["encryption", "identity_file"] as const;
 /** Besides those, what a program needs to find its certificates, proxies and modules. */
 const SURROUNDINGS = /^(DENO_DIR|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|(HTTPS?|NO|ALL)_PROXY)$/i;
 
@@ -14,9 +15,10 @@ const SURROUNDINGS = /^(DENO_DIR|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|(HTTPS?
  * path, its file, its cluster, and the variables that are no secrets.
  */
 export function ownCommand(
-  { config: { cluster }, files }: LoadedConfig,
+  { config: { cluster, encryption }, files, origin }: LoadedConfig,
   { env, config }: { readonly env: Environment; readonly config: string | undefined },
 ): readonly string[] {
+  const identity = encryption?.identity_file;
   const file = config ?? (env["BACKUPCTL_CONFIG"] || files.at(-1));
   const variables = Object.entries(env).filter(([name, value]) =>
     value && OWN.test(name) && isPublic(name) && name !== "BACKUPCTL_CONFIG"
@@ -26,6 +28,9 @@ export function ownCommand(
     ...executable(),
     ...(file ? ["--config", resolve(file)] : []),
     ...["--cluster", cluster],
+    ...(identity !== undefined && origin(IDENTITY_FILE) === "--identity"
+      ? ["--identity", resolve(identity)]
+      : []),
   ];
 }
 

@@ -130,6 +130,12 @@ async function runCommand(line: CommandLine, context: Context): Promise<number> 
       throw new TypeError(`${line.command} came the long way`);
     case "wal status":
       return await run((await import("./commands/wal_status.ts")).walStatus, { line, context });
+    case "key generate":
+      return await run((await import("./commands/key_generate.ts")).keyGenerate, { line, context });
+    case "key check":
+      return await run((await import("./commands/key_check.ts")).keyCheck, { line, context });
+    case "key rekey":
+      return await run((await import("./commands/key_rekey.ts")).keyRekey, { line, context });
     case "wal verify":
       return await run((await import("./commands/wal_verify.ts")).walVerify, { line, context });
     case "prune":

@@ -53,7 +53,7 @@ const settings: readonly (readonly [what: string, yaml: string, error: RegExp])[
   ["an unknown key", "postgres: { prot: 1 }\n", /c\.yaml:1:13: postgres\.prot: unknown key/],
   ["a wrong value", "compression: { dumps: lz4 }\n", /c\.yaml:1:16: compression\.dumps: "lz4" is/],
   ["a key given twice", "cluster: a\ncluster: b\n", /c\.yaml:2:1: the key is given twice/],
-  ["encryption", "encryption: { recipients: [age1] }\n", /c\.yaml:1:1: encryption: .*refuses/],
+  ["encryption", "encryption: { recipients: [age1] }\n", /c\.yaml:1:\d+: encryption\.recipients\[0\]: .*is not an age recipient/],
 ];
 for (const [what, yaml, error] of settings) {
   Deno.test(`a configuration with ${what} exits with 4 and names the place`, async () => {

@@ -1,4 +1,5 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
+import type { Config } from "../../config/config.ts";
 import { DestinationError, UsageError } from "../../domain/errors.ts";
 import type {
   RecoveryPlan,
@@ -28,6 +29,7 @@ export const restore: Command<Line> = async (line, context) => {
   const request = recoveryRequest(line);
   await using session = await openSession(context, "restore");
   const { config } = session.loaded;
+  await checkIdentity(config, { rollsForward: request !== undefined });
   const given = await restoreOptions(line, { session, context });
   const store = await openStore(config, session.log);
   using codecs = await openCodecs(config, line.jobs);
@@ -59,8 +61,34 @@ export const restore: Command<Line> = async (line, context) => {
   }
 };
 
+/**
+ * @throws {KeyError} when the identity cannot be read: better now than after the listing.
+ * @throws {UsageError} when PostgreSQL could not read it later.
+ */
+async function checkIdentity(
+  { encryption }: Config,
+  { rollsForward }: { readonly rollsForward: boolean },
+): Promise<void> {
+  const file = encryption?.identity_file;
+  if (file === undefined) return;
+  const { readIdentities, STANDARD_INPUT } = await import("../read_identities.ts");
+  if (rollsForward && file === STANDARD_INPUT) {
+    throw new UsageError(
+      "to roll forward, PostgreSQL fetches the WAL itself, and has no standard input",
+      "name a file that its user can read: --identity FILE",
+    );
+  }
+  await readIdentities(file);
+}
+
 /** @throws {UsageError} unless exactly one target is given. */
 function checkTarget(line: Line): void {
+  if (line.force && !line.delta) {
+    throw new UsageError(
+      "--force goes with --delta: without it nothing is ever overwritten",
+      "add --delta to overwrite a data directory",
+    );
+  }
   if (line.destination !== undefined && line.into !== undefined) {
     throw new UsageError(
       "--destination and --into do not go together",
@@ -76,7 +104,13 @@ function checkTarget(line: Line): void {
 
 /** @throws {UsageError} when only a physical backup could do what is asked. */
 function checkPhysicalFlags(line: Line, backup: BackupManifest): void {
-  const flag = line.start ? "--start" : line.keepArchiving ? "--keep-archiving" : undefined;
+  const flag = line.start
+    ? "--start"
+    : line.keepArchiving
+    ? "--keep-archiving"
+    : line.delta
+    ? "--delta"
+    : undefined;
   if (flag === undefined || backup.method === "physical") return;
   throw new UsageError(
     `${flag} goes with a physical backup, and ${backup.id} is a logical one`,
@@ -137,6 +171,7 @@ async function restoreOptions(
     }),
     ...(line.databases.length > 0 && { databases: line.databases }),
     ...(line.keepArchiving && { keepArchiving: true }),
+    ...(line.delta && { delta: true, force: line.force }),
     ...(line.tablespaceMap.length > 0 && { tablespaceMap: new Map(line.tablespaceMap) }),
     signal: context.signal,
   };

@@ -13,13 +13,15 @@ type Line = CommandOf<"wal verify">;
 
 /** Reads the archived WAL back. Exit status 8 when anything is damaged or missing. */
 export const walVerify: Command<Line> = async (line, context) => {
-  return await withArchive(context, async ({ store, view }) => {
+  return await withArchive(context, async ({ config, store, view }) => {
     const { timeline, from, to } = line;
+    const opener = config.encryption && (await import("../seals.ts")).sealsOf(config).opener;
     const report = await verifyWal(store, {
       place: view.place,
       ...(timeline !== undefined && { timeline }),
       ...(from !== undefined && { from }),
       ...(to !== undefined && { to }),
+      ...(opener && { unseal: (key: string) => opener.stream(key) }),
       signal: context.signal,
     });
     const gaps = restorableWindows(view).gaps.filter((gap) => isAskedFor(gap, line));

@@ -14,6 +14,7 @@ import { backup } from "./backup_commands.ts";
 import { drill, verify } from "./check_commands.ts";
 import { globalOptions } from "./global_options.ts";
 import { schedule } from "./schedule_command.ts";
+import { keyCommands } from "./key_commands.ts";
 import { annotate, keep, prune, remove } from "./retention_commands.ts";
 import { recoveryFlags } from "./recovery_flags.ts";
 import { statusCommand } from "./status_command.ts";
@@ -203,7 +204,19 @@ export const grammar = merge(
   globalOptions,
   or(
     or(backup, restore, walCommands, walPush, walFetch, statusCommand),
-    or(test, verify, drill, schedule, config, catalog, repo, alertCommands, explain, version),
+    or(
+      test,
+      verify,
+      drill,
+      schedule,
+      config,
+      catalog,
+      repo,
+      alertCommands,
+      keyCommands,
+      explain,
+      version,
+    ),
     or(prune, remove, keep, annotate),
   ),
 );

@@ -110,7 +110,6 @@ const missing = [
   "delete retain FULL 5",
   "keep 20261123T022415Z-F",
   "annotate",
-  "key generate",
   "schema",
   "restore --destination /tmp/restore --delta",
   "restore --force --destination /tmp/restore",

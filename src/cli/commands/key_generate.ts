@@ -1,0 +1,41 @@
+import { generateIdentity } from "../../crypto/crypto.ts";
+import { DestinationError } from "../../domain/errors.ts";
+import { type Command, printResult } from "../context.ts";
+import type { CommandOf } from "../grammar/grammar.ts";
+
+/** Makes an identity; never over a file that is there. */
+export const keyGenerate: Command<CommandOf<"key generate">> = async ({ file }, context) => {
+  const { identity, recipient } = await generateIdentity();
+  const text = `# created: ${context.clock.now().toISOString()}\n` +
+    `# public key: ${recipient}\n${identity}\n`;
+  if (file !== undefined) await writeIdentity(file, text);
+  printResult(context, {
+    json: () => ({
+      schema: "backupctl.key/1",
+      recipient,
+      ...(file === undefined ? { identity } : { file }),
+    }),
+    text: () =>
+      file === undefined
+        ? text
+        : `wrote the identity to ${file}: keep it, and a copy of it, away from the database host\n` +
+          `recipient: ${recipient}\n`,
+  });
+  return 0;
+};
+
+async function writeIdentity(file: string, text: string): Promise<void> {
+  try {
+    await Deno.writeTextFile(file, text, { createNew: true, mode: 0o600 });
+  } catch (cause) {
+    if (cause instanceof Deno.errors.AlreadyExists) {
+      throw new DestinationError(
+        `${file} is already there and was left as it is`,
+        "an identity that is lost takes its backups with it: name another file",
+        { cause },
+      );
+    }
+    const reason = cause instanceof Error ? cause.message.replace(/ \(os error.*$/s, "") : cause;
+    throw new DestinationError(`${file} cannot be written: ${reason}`, undefined, { cause });
+  }
+}
