@@ -9,14 +9,12 @@ const WORDS: Readonly<Record<string, string>> = {
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
   "backup full": ["--keep"],
   "backup incremental": ["--keep"],
-  "restore": ["--force", "--delta"],
   "test": ["--deep", "--exit-on-stale", "--nagios"],
 };
 
 const FLAG_HINTS: Readonly<Record<string, string>> = {
   "backup full": 'see "backupctl backup full --help"',
   "backup incremental": 'see "backupctl backup incremental --help"',
-  "restore": 'a backup is restored into an empty folder; see "backupctl restore --help"',
   "test": 'see "backupctl test --help"',
 };
 

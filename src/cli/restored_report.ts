@@ -25,7 +25,7 @@ export function printRestored(report: RestoreReport, restored: Restored): void {
 }
 
 function restoredDocument(
-  { backup, destination, files, rawBytes, fetchedBytes, durationSeconds }: RestoreReport,
+  { backup, destination, files, rawBytes, fetchedBytes, kept, durationSeconds }: RestoreReport,
   { recovery, server }: Restored,
 ): unknown {
   return {
@@ -35,6 +35,8 @@ function restoredDocument(
     files,
     size_bytes: rawBytes,
     fetched_bytes: fetchedBytes,
+    kept_files: kept?.files ?? null,
+    kept_bytes: kept?.bytes ?? null,
     duration_seconds: durationSeconds,
     recovery: recovery ? recoveryDocument(recovery) : null,
     server: server
@@ -51,10 +53,11 @@ function restoredDocument(
 }
 
 function restoredText(report: RestoreReport, restored: Restored): string {
-  const { backup, destination, rawBytes, durationSeconds } = report;
+  const { backup, destination, rawBytes, kept, durationSeconds } = report;
   const lines = [
     `backup ${backup.id} is restored to ${escapeControl(destination)}`,
     `  ${formatBytes(rawBytes)} in ${formatSeconds(durationSeconds)}`,
+    ...(kept ? [`  ${kept.files} files of ${formatBytes(kept.bytes)} were equal and stayed`] : []),
     ...(backup.method === "physical" ? nextSteps(report, restored) : []),
   ];
   return `${lines.join("\n")}\n`;

@@ -154,6 +154,10 @@ export interface RestoreOptions {
   readonly recovery?: RecoverySettings;
   /** Physical only: leave archive_mode as it was. @default {false} */
   readonly keepArchiving?: boolean;
+  /** Physical only: keep what is equal in a data directory that is there. @default {false} */
+  readonly delta?: boolean;
+  /** With `delta`: overwrite a data directory of another system, too. @default {false} */
+  readonly force?: boolean;
   /** Threads or connections at work. */
   readonly jobs: number;
   /** Gives the run up. */
@@ -198,6 +202,8 @@ export interface RestoreReport {
   readonly rawBytes: number;
   /** Bytes that were fetched from the store. */
   readonly fetchedBytes: number;
+  /** Files that were there and equal, and their length; absent when nobody looked. */
+  readonly kept?: { readonly files: number; readonly bytes: number };
   /** By the monotonic clock. */
   readonly durationSeconds: number;
 }

@@ -17,10 +17,10 @@ import { schedule } from "./schedule_command.ts";
 import { keyCommands } from "./key_commands.ts";
 import { annotate, keep, prune, remove } from "./retention_commands.ts";
 import { recoveryFlags } from "./recovery_flags.ts";
-import { statusCommand } from "./status_command.ts";
 import { walCommands } from "./wal_commands.ts";
 import { walFetch, walPush } from "./wal_path_commands.ts";
 import { helpPage } from "./help_page.ts";
+import { statusCommand } from "./status_command.ts";
 import { jobs } from "./jobs_flag.ts";
 import { backupIdKind, serverUrl, tablespaceMove, words } from "./kinds.ts";
 
@@ -46,6 +46,18 @@ const restore = command(
         description: message`Physical: put a tablespace elsewhere; may be given again`,
       })),
       jobs,
+      delta: withDefault(
+        flag("--delta", {
+          description: message`Physical: keep what is equal in a stopped data directory`,
+        }),
+        false,
+      ),
+      force: withDefault(
+        flag("--force", {
+          description: message`With --delta: overwrite the data directory of another system`,
+        }),
+        false,
+      ),
       plan: withDefault(
         flag("--plan", { description: message`Say what would be done, and do nothing` }),
         false,
@@ -57,13 +69,16 @@ const restore = command(
     description:
       "Restores the newest backup, or the one named. A physical backup becomes a data directory " +
       "that PostgreSQL can start; a logical one becomes dump files, or databases in a live server. " +
-      "With a target, a physical backup is rolled forward by the archived WAL.",
+      "With a target, a physical backup is rolled forward by the archived WAL. --delta goes on with " +
+      "an interrupted restore, and brings a stopped data directory to the backup: what is equal " +
+      "stays, and all else in it is removed.",
     examples: [
       "restore --destination /tmp/restore",
       "restore --backup-id 20261123T022415Z-F --destination /srv/pg/new",
       "restore --into postgres://postgres@localhost:5433/ --database app",
       'restore --to "2024-01-15T12:30:00Z" --destination /tmp/restore --plan',
       "restore --latest --destination /srv/pg/new --start",
+      "restore --delta --destination /srv/pg/data",
     ],
   }),
 );

@@ -42,7 +42,7 @@ async function occupied(path: string, names: readonly string[]): Promise<string>
 }
 
 /** The process id of the server that runs in a data directory. */
-async function runningServer(path: string): Promise<number | undefined> {
+export async function runningServer(path: string): Promise<number | undefined> {
   const text = await Deno.readTextFile(`${path}/postmaster.pid`).catch(() => "");
   const pid = Number(text.split("\n")[0]);
   return Number.isSafeInteger(pid) && pid > 1 && isAlive(pid) ? pid : undefined;

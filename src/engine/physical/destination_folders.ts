@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import { removeMarker } from "./delta/restore_marker.ts";
 import type { FileOwner } from "./file_owner.ts";
 import { cannotWrite } from "../destination/cannot_write.ts";
 import { CONTROL_FILE, PENDING_CONTROL_FILE } from "./required_files.ts";
@@ -17,15 +18,18 @@ export class DestinationFolders {
   readonly folders: RestoreFolders;
   readonly owner: FileOwner | undefined;
   readonly #tablespaces: readonly TablespaceTarget[];
+  readonly #delta: boolean;
   /** Folders that are this restore's own by now, those above first. */
   readonly #taken: string[] = [];
   #controlFile: string | undefined;
 
   constructor(
     destination: string,
-    { tablespaces, owner }: {
+    { tablespaces, owner, delta = false }: {
       readonly tablespaces: readonly TablespaceTarget[];
       readonly owner: FileOwner | undefined;
+      /** Whether folders that hold something are taken, too. @default {false} */
+      readonly delta?: boolean;
     },
   ) {
     this.folders = {
@@ -33,6 +37,7 @@ export class DestinationFolders {
       tablespaces: new Map(tablespaces.map(({ oid, to }) => [oid, to])),
     };
     this.owner = owner;
+    this.#delta = delta;
     this.#tablespaces = tablespaces;
   }
 
@@ -41,15 +46,17 @@ export class DestinationFolders {
     return [this.folders.destination, ...this.folders.tablespaces.values()];
   }
 
-  /** Makes the folders, or takes those that are there and empty. @throws {DestinationError} */
+  /** Makes the folders, or takes those that are there. @throws {DestinationError} */
   async prepare(): Promise<void> {
     for (const root of this.roots) {
       await onPath(root, async () => {
         const folder = await inspectFolder(root);
-        if (folder.state === "unusable") throw new Error(folder.reason);
+        if (folder.state === "unusable" && !this.#delta) throw new Error(folder.reason);
         if (folder.state === "absent") await this.#make(root);
-        if (folder.state === "empty") this.#taken.push(root);
-        if (this.owner && folder.state === "empty") await Deno.chown(root, 0, 0);
+        else {
+          this.#taken.push(root);
+          if (this.owner) await Deno.chown(root, 0, 0);
+        }
         await Deno.chmod(root, FOLDER_MODE);
       });
     }
@@ -86,6 +93,7 @@ export class DestinationFolders {
     syncPath(control);
     syncPath(`${destination}/global`);
     await this.#give(this.#taken.toReversed());
+    removeMarker(destination);
     for (const root of this.roots) syncPath(root);
   }
 

@@ -5,7 +5,9 @@ import { DestinationError, UsageError } from "../../domain/errors.ts";
 import type { RestoreOptions, RestoreParts, RestorePlan } from "../parts.ts";
 import { freeSpace, totalFreeSpace } from "../destination/free_space.ts";
 import { inspectFolder } from "../destination/inspect_folder.ts";
+import { existingObstacles, isOccupied } from "./delta/existing_cluster.ts";
 import { loadChain } from "./incremental/load_chain.ts";
+import type { ListedBackup } from "./incremental/plan_levels.ts";
 import {
   fetchedBytes,
   listChain,
@@ -22,6 +24,15 @@ export interface RestoreRun {
   readonly options: RestoreOptions;
 }
 
+/** A restore that was looked into. */
+export interface PreparedRestore {
+  readonly plan: RestorePlan;
+  /** As if nothing were at the destination. */
+  readonly steps: RestoreSteps;
+  /** With `delta`, when something is at the destination: the lists to compare it with. */
+  readonly listed: readonly ListedBackup[] | undefined;
+}
+
 /**
  * What a restore of a physical backup would do; looks, and moves nothing.
  *
@@ -29,33 +40,55 @@ export interface RestoreRun {
  */
 export async function planPhysicalRestore(
   parts: RestoreParts,
-  { backup, options }: RestoreRun,
+  run: RestoreRun,
 ): Promise<RestorePlan> {
+  return (await preparePhysicalRestore(parts, run)).plan;
+}
+
+/** The same with what the restore goes by. */
+export async function preparePhysicalRestore(
+  parts: RestoreParts,
+  { backup, options }: RestoreRun,
+): Promise<PreparedRestore> {
   const destination = destinationOf(options);
   const tablespaces = tablespaceTargets(backup, options.tablespaceMap);
-  const steps = await restoreSteps(parts, { backup, options });
-  return {
+  const folders = [destination, ...tablespaces.map(({ to }) => to)];
+  const delta = options.delta === true && await isOccupied(folders);
+  const reading = options.signal ? { signal: options.signal } : {};
+  const chain = await loadChain(parts.repository, backup, reading);
+  const simple = chain.length === 1 && !delta;
+  const listed = simple ? undefined : await listChain(parts, chain, reading);
+  const steps = listed ? stepsOf(listed) : wholeBackup(backup);
+  const place = { destination, tablespaces };
+  const plan = {
     backup,
-    chain: steps.chain,
-    destination,
+    chain,
+    ...place,
     objects: steps.steps.reduce((sum, { chunks }) => sum + chunks.length, 1),
     fetchBytes: fetchedBytes(steps),
     writeBytes: steps.bytes,
     freeBytes: freeSpace(destination),
-    tablespaces,
-    obstacles: await obstacles(destination, tablespaces, steps.bytes),
+    obstacles: delta
+      ? await deltaObstacles(backup, { ...place, force: options.force ?? false })
+      : await obstacles(destination, tablespaces, steps.bytes),
   };
+  return { plan, steps, listed: delta ? listed : undefined };
 }
 
-/** What a restore into an empty folder takes from the backup and from what it is built on. */
-export async function restoreSteps(
-  parts: RestoreParts,
-  { backup, options }: RestoreRun,
-): Promise<RestoreSteps> {
-  const reading = options.signal ? { signal: options.signal } : {};
-  const chain = await loadChain(parts.repository, backup, reading);
-  if (chain.length === 1) return wholeBackup(backup);
-  return stepsOf(await listChain(parts, chain, reading));
+/** Room is not counted: what is there makes way, and a restore that runs out of it can go on. */
+async function deltaObstacles(
+  backup: BackupManifest,
+  { destination, tablespaces, force }: {
+    readonly destination: string;
+    readonly tablespaces: readonly TablespaceTarget[];
+    readonly force: boolean;
+  },
+): Promise<readonly string[]> {
+  return [
+    ...await existingObstacles(destination, { backup, tablespaces, force }),
+    ...overlaps([destination, ...tablespaces.map(({ to }) => to)]),
+    ...await ownerObstacles(destination),
+  ];
 }
 
 function destinationOf({ destination, into, databases }: RestoreOptions): string {

@@ -1,6 +1,5 @@
 import { DestinationError } from "../../domain/errors.ts";
 import type { FileOwner } from "./file_owner.ts";
-import { inspectFolder } from "../destination/inspect_folder.ts";
 
 const REMEDY = "run the restore as the user that will run PostgreSQL, or make the empty " +
   "destination folder first and give it to that user";
@@ -17,8 +16,8 @@ export async function restoreOwner(
   { uid, passwd = "/etc/passwd" }: { readonly uid: number | null; readonly passwd?: string },
 ): Promise<FileOwner | undefined> {
   if (uid !== 0) return undefined;
-  const folder = await inspectFolder(destination);
-  if (folder.state === "empty" && folder.uid !== null && folder.gid !== null && folder.uid !== 0) {
+  const folder = await Deno.stat(destination).catch(() => undefined);
+  if (folder?.isDirectory && folder.uid !== null && folder.gid !== null && folder.uid !== 0) {
     return { uid: folder.uid, gid: folder.gid };
   }
   const account = await postgresAccount(passwd);

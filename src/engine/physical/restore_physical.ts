@@ -8,11 +8,23 @@ import { OTHER_BACKUP_HINT } from "../naming_object.ts";
 import type { RestoreOptions, RestoreParts, RestorePlan, RestoreReport } from "../parts.ts";
 import { writeRecoverySettings } from "../recovery/write_recovery_settings.ts";
 import { withLeftovers } from "../with_leftovers.ts";
+import { keepEqualFiles } from "./delta/keep_files.ts";
+import { writeMarker } from "./delta/restore_marker.ts";
+import { makeStandardFolders } from "./delta/standard_folders.ts";
 import { DestinationFolders } from "./destination_folders.ts";
 import { type ChangedFiles, changedFiles, mergedManifest } from "./incremental/merge_report.ts";
-import { fetchedBytes, type RestoreStep, type RestoreSteps } from "./incremental/restore_steps.ts";
+import {
+  fetchedBytes,
+  type RestoreStep,
+  type RestoreSteps,
+  stepsOf,
+} from "./incremental/restore_steps.ts";
 import { storedManifest } from "./incremental/stored_manifest.ts";
-import { planPhysicalRestore, type RestoreRun, restoreSteps } from "./plan_physical_restore.ts";
+import {
+  type PreparedRestore,
+  preparePhysicalRestore,
+  type RestoreRun,
+} from "./plan_physical_restore.ts";
 import { REQUIRED_FILES } from "./required_files.ts";
 import { restoreOwner } from "./restore_owner.ts";
 import { unpackChunks } from "./unpack_chunks.ts";
@@ -22,8 +34,9 @@ import type { UnpackedChunk } from "./unpack_messages.ts";
 const HEADS_AT_ONCE = 8;
 
 /**
- * Restores a physical backup into an empty or absent folder. Until everything is verified and on
- * disk there is no global/pg_control in it, without which no server starts.
+ * Restores a physical backup into an empty or absent folder, with `delta` also over what is there.
+ * Until everything is verified and on disk there is no global/pg_control in it, without which no
+ * server starts.
  *
  * @throws {DestinationError} before the first byte when a folder cannot take it.
  * @throws {IntegrityError} naming the object that is damaged or missing.
@@ -33,18 +46,18 @@ export async function restorePhysical(
   run: RestoreRun,
 ): Promise<RestoreReport> {
   const started = systemClock.monotonic();
-  const plan = await planPhysicalRestore(parts, run);
+  const prepared = await preparePhysicalRestore(parts, run);
+  const { plan, steps, listed } = prepared;
   const [obstacle] = plan.obstacles;
   if (obstacle !== undefined) throw new DestinationError(plan.obstacles.join("; "), remedy(plan));
-  const steps = await restoreSteps(parts, run);
   await checkObjects(parts, steps, run.options);
   const owner = await restoreOwner(plan.destination, { uid: Deno.uid() });
-  const target = new DestinationFolders(plan.destination, { ...plan, owner });
+  const target = new DestinationFolders(plan.destination, { ...plan, owner, delta: !!listed });
   await target.prepare().catch(async (error) => {
     await target.abandon();
     throw error;
   });
-  const { files } = await restoreInto(target, parts, { run, steps }).catch(async (error) => {
+  const done = await restoreInto(target, parts, { run, prepared }).catch(async (error) => {
     await target.abandon();
     const left = leftovers(target.roots);
     parts.progress.note(left);
@@ -54,22 +67,23 @@ export async function restorePhysical(
   return {
     backup: run.backup,
     destination: plan.destination,
-    files,
-    rawBytes: steps.bytes,
-    fetchedBytes: fetchedBytes(steps),
+    ...done,
     durationSeconds: (systemClock.monotonic() - started) / 1000,
   };
 }
 
 function remedy({ tablespaces }: RestorePlan): string {
-  const folder = "choose a folder that is absent or empty, with room enough";
+  const folder =
+    "choose a folder that is absent or empty, with room enough; --delta goes on in a " +
+    "data directory of the same system while its server is stopped";
   return tablespaces.length === 0 ? folder : `${folder}; --tablespace-map moves tablespaces`;
 }
 
 /** What people have to remove, in one sentence. */
 function leftovers(folders: readonly string[]): string {
   const hold = folders.length > 1 ? "hold" : "holds";
-  return `${folders.join(" and ")} ${hold} an unfinished restore: remove it before the next try`;
+  return `${folders.join(" and ")} ${hold} an unfinished restore: remove it before the next try, ` +
+    "or go on with --delta";
 }
 
 /** Every object must be there before the first byte is written. */
@@ -105,43 +119,60 @@ function missing(key: string, backup: BackupManifest): IntegrityError {
 async function restoreInto(
   target: DestinationFolders,
   parts: RestoreParts,
-  { run: { backup, options }, steps: { steps, merged } }: {
+  { run: { backup, options }, prepared: { plan, listed, ...prepared } }: {
     readonly run: RestoreRun;
-    readonly steps: RestoreSteps;
+    readonly prepared: PreparedRestore;
   },
 ): Promise<Restored> {
-  const chunks = steps.flatMap((step) => step.chunks);
+  const { folders, owner } = target;
+  const reading = options.signal ? { signal: options.signal } : {};
+  writeMarker(folders.destination, backup, plan.tablespaces);
+  const kept = listed && await keepEqualFiles(folders, listed, {
+    ...{ owner, jobs: options.jobs, progress: parts.progress, ...reading },
+  });
+  const steps = kept ? stepsOf(listed, kept) : prepared.steps;
+  const chunks = steps.steps.flatMap((step) => step.chunks);
   parts.progress.begin("restoring", chunks.reduce((sum, { rawBytes }) => sum + rawBytes, 0));
   const unpacked: UnpackedChunk[] = [];
-  for (const step of steps) unpacked.push(await unpackStep(target, parts, { step, options }));
-  const required = unpacked.flatMap((chunk) => chunk.required);
-  const lacking = REQUIRED_FILES.find((name) => !required.includes(name));
-  if (lacking !== undefined) {
-    throw new IntegrityError(
-      `backup ${backup.id} holds no ${lacking}: no server can start from it`,
-    );
-  }
-  const changed = backup.parentId === null ? undefined : await changedFiles(target.folders, {
-    ...{ merged, jobs: options.jobs },
-    onProgress: () => {},
-    ...(options.signal && { signal: options.signal }),
+  for (const step of steps.steps) unpacked.push(await unpackStep(target, parts, { step, options }));
+  checkRequired(
+    backup,
+    new Set([...unpacked.flatMap(({ required }) => required), ...kept?.final ?? []]),
+  );
+  const changed = backup.parentId === null ? undefined : await changedFiles(folders, {
+    ...{ merged: steps.merged, jobs: options.jobs, onProgress: () => {}, ...reading },
   });
   await restoreManifest(target, parts, { backup, changed, options });
+  const created = kept ? makeStandardFolders(folders.destination, backup) : [];
   await target.linkTablespaces();
-  await writeRecoverySettings(target.folders.destination, {
+  await writeRecoverySettings(folders.destination, {
     postgresVersion: backup.postgresVersion,
     keepArchiving: options.keepArchiving ?? false,
     ...(options.recovery && { recovery: options.recovery }),
-  }, { owner: target.owner });
+  }, { owner });
   options.signal?.throwIfAborted();
   parts.progress.begin("syncing to disk");
-  await target.finish(unpacked.flatMap(({ created }) => created));
-  return { files: unpacked.reduce((sum, { files }) => sum + files, 0) };
+  await target.finish([
+    ...kept?.folders ?? [],
+    ...unpacked.flatMap(({ created }) => created),
+    ...created,
+  ]);
+  return {
+    files: unpacked.reduce((sum, { files }) => sum + files, 0),
+    rawBytes: steps.bytes - (kept?.bytes ?? 0),
+    fetchedBytes: fetchedBytes(steps),
+    ...(kept && { kept: { files: kept.files, bytes: kept.bytes } }),
+  };
 }
 
 /** What came of it. */
-interface Restored {
-  readonly files: number;
+type Restored = Pick<RestoreReport, "files" | "rawBytes" | "fetchedBytes" | "kept">;
+
+/** @throws {IntegrityError} when a file is missing without which no server starts. */
+function checkRequired({ id }: BackupManifest, there: ReadonlySet<string>): void {
+  const lacking = REQUIRED_FILES.find((name) => !there.has(name));
+  if (lacking === undefined) return;
+  throw new IntegrityError(`backup ${id} holds no ${lacking}: no server can start from it`);
 }
 
 async function unpackStep(

@@ -111,8 +111,6 @@ const missing = [
   "keep 20261123T022415Z-F",
   "annotate",
   "schema",
-  "restore --destination /tmp/restore --delta",
-  "restore --force --destination /tmp/restore",
   "backup full --keep",
   "test --deep",
   "--cluster main backup incremental --keep",

@@ -156,7 +156,7 @@ physicalTest(
           assert.equal(error.cause, reason);
           assert.equal(
             error.hint,
-            `${destination} holds an unfinished restore: remove it before the next try`,
+            `${destination} holds an unfinished restore: remove it before the next try, or go on with --delta`,
           );
           return true;
         },
