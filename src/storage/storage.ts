@@ -59,7 +59,8 @@ export interface ObjectStore {
   /**
    * Stores `body` under `key`, whole or not at all, durable when it returns.
    *
-   * @param body read once; memory stays bounded whatever its length.
+   * @param body read once; memory stays bounded whatever its length. Of a stream, a chunk is not
+   * looked at any more once the next one was asked for: its memory may be given back by then.
    * @throws {ObjectExistsError} when a condition does not hold; nothing was written.
    * @throws {StorageError} when the store cannot be reached or refuses.
    */

@@ -73,7 +73,7 @@ export class ChunkUploads {
     const key = `chunks/${String(number).padStart(4, "0")}.tar${extension}`;
     const { stored, packed } = thread.pack(entries, onBlock);
     const seal = codecs.sealing ? new Sealed(codecs.seal!(`${folder}${key}`)) : undefined;
-    const body = seal ? stored.pipeThrough(seal) : stored;
+    const body = seal ? stored.pipeThrough(copies()).pipeThrough(seal) : stored;
     const info = await store.put(`${folder}${key}`, body, { ifAbsent: true, signal });
     const chunk = await packed;
     const { rawBytes } = chunk;
@@ -87,6 +87,13 @@ export class ChunkUploads {
     const object = { key, role: "chunk", files, rawBytes, storedBytes, sha256 } as const;
     return { number, object, packed: chunk };
   }
+}
+
+/** Stages behind each other hold several chunks at a time. */
+function copies(): TransformStream<Bytes, Bytes> {
+  return new TransformStream({
+    transform: (bytes, controller) => controller.enqueue(bytes.slice()),
+  });
 }
 
 /** Encrypts, and tells what came of it: the threads have hashed what is now inside. */

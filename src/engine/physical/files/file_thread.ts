@@ -1,4 +1,4 @@
-import type { Bytes } from "../../../domain/bytes.ts";
+import { type Bytes, discard } from "../../../domain/bytes.ts";
 import { PostgresError } from "../../../domain/errors.ts";
 import type { DataDirectoryOptions, DataFileList } from "../../../postgres/postgres.ts";
 import type {
@@ -11,7 +11,10 @@ import type {
 
 /** A chunk that is being made. */
 export interface ChunkInTheMaking {
-  /** Its stored bytes, as they are made; to be read to their end. */
+  /**
+   * Its stored bytes, as they are made; to be read to their end. The memory of each is given back
+   * as soon as the next one is asked for.
+   */
   readonly stored: ReadableStream<Bytes>;
   /** Settles when the thread has made all of it; its rejection need not be watched. */
   readonly packed: Promise<PackedChunk>;
@@ -53,14 +56,17 @@ export class FileThread {
     this.#blocks = [];
     this.#ended = false;
     this.#send({ type: "chunk", entries });
+    let before: Bytes | undefined;
     const stored = new ReadableStream<Bytes>({
       pull: async (controller) => {
+        if (before) discard(before);
         const block = await this.#next();
         if (!block) {
           await packed; // throws when the thread failed
           return controller.close();
         }
         await onBlock(block.rawBytes);
+        before = block.bytes;
         controller.enqueue(block.bytes);
         this.#send({ type: "taken" });
       },
