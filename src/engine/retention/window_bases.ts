@@ -1,4 +1,5 @@
 import { isOnHistory, rootHistory, type TimelineHistory } from "../../domain/timeline_history.ts";
+import { segmentNumber } from "../../domain/wal.ts";
 import { byStopTime, isFromFuture } from "./backup_order.ts";
 import type { BackupWal, PruneBackup, PruneSystem } from "./prune_model.ts";
 
@@ -15,25 +16,27 @@ export function windowBases(
 ): readonly PhysicalBackup[] {
   const offered = byStopTime(system.backups).filter(isPhysical)
     .filter((backup) => !isFromFuture(backup, now));
-  const bases = [...writtenTimelines(system, { from, offered })].flatMap((timeline) => {
+  const bases = [...writtenTimelines(system, from)].flatMap(([timeline, last]) => {
     const history = historyOf(system, timeline);
     const leading = offered.filter((backup) => leadsTo(backup, history));
-    return leading.findLast(({ stoppedAt }) => stoppedAt <= from) ?? leading.slice(0, 1);
+    const base = leading.findLast(({ stoppedAt }) => stoppedAt <= from) ?? leading[0];
+    // Of a log that ends before it, it can use nothing.
+    if (!base || last < segmentNumber(base.wal.startLsn, system.segmentBytes)) return [];
+    return [base];
   });
-  return [...new Set(bases)];
+  // Where nothing was archived in the window, it still begins with a backup.
+  const always = offered.findLast(({ stoppedAt }) => stoppedAt <= from) ?? offered[0];
+  return [...new Set(always ? [...bases, always] : bases)];
 }
 
-/** Those of the log, and the one that the newest backup is on. */
-function writtenTimelines(
-  { wal }: PruneSystem,
-  { from, offered }: { readonly from: number; readonly offered: readonly PhysicalBackup[] },
-): ReadonlySet<number> {
-  const written = wal.filter(({ storedAt }) => storedAt === undefined || storedAt >= from);
-  const newest = offered.at(-1);
-  return new Set([
-    ...written.map(({ timeline }) => timeline),
-    ...(newest ? [newest.wal.timeline] : []),
-  ]);
+/** The timelines of the log that was stored since `from`, each with its last segment. */
+function writtenTimelines({ wal }: PruneSystem, from: number): ReadonlyMap<number, number> {
+  const written = new Map<number, number>();
+  for (const { timeline, last, storedAt } of wal) {
+    if (storedAt !== undefined && storedAt < from) continue;
+    written.set(timeline, Math.max(last, written.get(timeline) ?? 0));
+  }
+  return written;
 }
 
 /** Whether recovery from `backup` can arrive on the history's own timeline. */

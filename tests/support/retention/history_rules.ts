@@ -1,0 +1,161 @@
+/** What must hold of a removal, told from what was there before and what is there after. */
+import assert from "node:assert/strict";
+import type { RetentionPolicy } from "../../../src/domain/retention_policy.ts";
+import {
+  isOnHistory,
+  rootHistory,
+  type TimelineHistory,
+} from "../../../src/domain/timeline_history.ts";
+import { segmentsBetween } from "../../../src/domain/wal_windows.ts";
+import type { PruneBackup } from "../../../src/engine/retention/prune_model.ts";
+import { type LivingSystem, SEGMENT_BYTES } from "./history_world.ts";
+
+const TOLERANCE = 5 * 60_000;
+
+/** A system at one moment. */
+export interface Snapshot {
+  readonly backups: readonly PruneBackup[];
+  readonly wal: ReadonlyMap<number, ReadonlySet<number>>;
+  readonly storedAt: ReadonlyMap<number, ReadonlyMap<number, number>>;
+  readonly histories: ReadonlyMap<number, TimelineHistory>;
+}
+
+export function snapshot({ backups, wal, histories }: LivingSystem): Snapshot {
+  return {
+    backups: [...backups],
+    wal: new Map([...wal].map(([timeline, segments]) => [timeline, new Set(segments.keys())])),
+    storedAt: new Map([...wal].map(([timeline, segments]) => [timeline, new Map(segments)])),
+    histories: new Map(histories),
+  };
+}
+
+/** Throws when anything that is needed has gone between `before` and `after`. */
+export function checkNothingNeededWent(
+  { before, after }: { readonly before: Snapshot; readonly after: Snapshot },
+  { policy, now }: { readonly policy: RetentionPolicy; readonly now: number },
+): void {
+  const left = new Map(after.backups.map((backup) => [backup.id, backup]));
+  for (const backup of after.backups) checkRestorable(backup, { left, before, after });
+  for (const method of ["physical", "logical"] as const) {
+    const newest = newestOf(before.backups.filter((backup) => backup.method === method), now);
+    assert.ok(!newest || left.has(newest.id), `the newest ${method} backup is gone`);
+  }
+  for (const backup of before.backups) {
+    const { pin, inUseBy } = backup;
+    const pinned = pin && (pin.until === null || pin.until > now);
+    assert.ok(!(pinned || inUseBy) || left.has(backup.id), `${backup.id} was pinned or in use`);
+  }
+  if (policy.pitrWindow === undefined) checkNoGap({ before, after });
+  else checkWindow({ before, after }, now - policy.pitrWindow, now);
+}
+
+function newestOf(backups: readonly PruneBackup[], now: number): PruneBackup | undefined {
+  return backups.filter(({ stoppedAt }) => stoppedAt <= now + TOLERANCE)
+    .toSorted((a, b) => a.stoppedAt - b.stoppedAt || (a.id < b.id ? -1 : 1)).at(-1);
+}
+
+function checkRestorable(
+  backup: PruneBackup,
+  { left, before, after }: {
+    readonly left: ReadonlyMap<string, PruneBackup>;
+    readonly before: Snapshot;
+    readonly after: Snapshot;
+  },
+): void {
+  assert.ok(backup.parentId === null || left.has(backup.parentId), `${backup.id} lost its base`);
+  if (!backup.wal) return;
+  const { timeline, startLsn, stopLsn } = backup.wal;
+  const history = historyOf(before, timeline);
+  checkSegments(`${backup.id} from start to stop`, { before, after }, {
+    history,
+    fromLsn: startLsn,
+    toLsn: stopLsn,
+  });
+}
+
+/** Without a window: whatever a kept backup could be rolled forward into, it still can. */
+function checkNoGap({ before, after }: { readonly before: Snapshot; readonly after: Snapshot }) {
+  for (const backup of after.backups) checkAllWays(backup, { before, after });
+}
+
+function checkAllWays(
+  { id, wal }: PruneBackup,
+  { before, after, only }: {
+    readonly before: Snapshot;
+    readonly after: Snapshot;
+    readonly only?: number;
+  },
+): void {
+  if (!wal) return;
+  for (const timeline of only === undefined ? before.wal.keys() : [only]) {
+    const history = historyOf(before, timeline);
+    if (!isOnHistory(history, { timeline: wal.timeline, lsn: wal.stopLsn })) continue;
+    const end = Math.max(...before.wal.get(timeline)!, 0) + 1;
+    const toLsn = BigInt(end * SEGMENT_BYTES);
+    if (toLsn <= wal.startLsn) continue;
+    checkSegments(`${id} to the end of timeline ${timeline}`, { before, after }, {
+      ...{ history, fromLsn: wal.startLsn, toLsn },
+    });
+  }
+}
+
+/** With one: from the newest backup before it, or the oldest that there is, on to every end. */
+function checkWindow(
+  { before, after }: { readonly before: Snapshot; readonly after: Snapshot },
+  from: number,
+  now: number,
+): void {
+  const left = new Set(after.backups.map(({ id }) => id));
+  for (const [timeline, segments] of before.storedAt) {
+    if (![...segments.values()].some((storedAt) => storedAt >= from)) continue;
+    const history = historyOf(before, timeline);
+    const leading = before.backups
+      .filter(({ wal, stoppedAt }) =>
+        wal && stoppedAt <= now + TOLERANCE &&
+        isOnHistory(history, { timeline: wal.timeline, lsn: wal.stopLsn })
+      )
+      .toSorted((a, b) => a.stoppedAt - b.stoppedAt || (a.id < b.id ? -1 : 1));
+    const base = leading.findLast(({ stoppedAt }) => stoppedAt <= from) ?? leading[0];
+    if (!base || !reaches(segments, base, from)) continue;
+    assert.ok(left.has(base.id), `${base.id}, which the window begins with, is gone`);
+    checkAllWays(base, { before, after, only: timeline });
+  }
+}
+
+/** Whether something of the window lies behind the beginning of `base`. */
+function reaches(
+  segments: ReadonlyMap<number, number>,
+  { wal }: PruneBackup,
+  from: number,
+): boolean {
+  const first = Number(wal!.startLsn / BigInt(SEGMENT_BYTES));
+  return [...segments].some(([number, storedAt]) => number >= first && storedAt >= from);
+}
+
+function checkSegments(
+  what: string,
+  { before, after }: { readonly before: Snapshot; readonly after: Snapshot },
+  { history, fromLsn, toLsn }: {
+    readonly history: TimelineHistory;
+    readonly fromLsn: bigint;
+    readonly toLsn: bigint;
+  },
+): void {
+  for (
+    const { timeline, number } of segmentsBetween(history, {
+      fromLsn,
+      toLsn,
+      segmentBytes: SEGMENT_BYTES,
+    })
+  ) {
+    if (!before.wal.get(timeline)?.has(number)) continue; // it was absent already
+    assert.ok(
+      after.wal.get(timeline)?.has(number),
+      `${what}: segment ${number} of timeline ${timeline} is gone`,
+    );
+  }
+}
+
+function historyOf({ histories }: Snapshot, timeline: number): TimelineHistory {
+  return histories.get(timeline) ?? rootHistory(timeline);
+}
