@@ -97,7 +97,7 @@ async function chainOf(
 ): Promise<{ readonly chain: readonly BackupManifest[]; readonly whole: boolean }> {
   if (backup.parentId === null) return { chain: [backup], whole: true };
   try {
-    const backups = await repository.backups({ withObjects: false, signal });
+    const backups = await repository.backups({ withObjects: false, onForeign: () => {}, signal });
     return { chain: backupChain(backup, backups), whole: true };
   } catch (error) {
     if (error instanceof IntegrityError) return { chain: [backup], whole: false };

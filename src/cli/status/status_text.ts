@@ -102,7 +102,7 @@ function row(
     ago(facts.checks?.verifiedAt),
     facts.checks?.drillFailedAt ? "failed" : ago(facts.checks?.drilledAt),
     keptText(document.keep_until),
-    document.state,
+    document.state === "complete with damage" ? "damaged pages" : document.state,
   ];
 }
 

@@ -21,6 +21,8 @@ export interface Watch {
   readonly text: (found: StatusFound) => string;
   /** For `--output json`: one document a line. */
   readonly json: (found: StatusFound) => unknown;
+  /** Milliseconds between two looks, at least. @default {5000} */
+  readonly intervalMs?: number;
 }
 
 /**
@@ -39,7 +41,7 @@ export async function watchStatus(watch: Watch, context: Context): Promise<numbe
     }
     const took = context.clock.monotonic() - begun;
     try {
-      await pause(Math.max(INTERVAL_MS, took * SHARE_OF_TIME), context.signal);
+      await pause(Math.max(watch.intervalMs ?? INTERVAL_MS, took * SHARE_OF_TIME), context.signal);
     } catch (error) {
       if (isEnd(context)) return 0;
       throw error;
@@ -77,12 +79,18 @@ export function statusLine(found: StatusFound): string {
     ? ""
     : ` (${formatSeconds(window.lagSeconds)} behind)`;
   const parts = [
-    `${backups.length} ${backups.length === 1 ? "backup" : "backups"}`,
+    counted(backups.length, "backup"),
     ...(newest ? [`newest ${newest.id} ${age} old`] : []),
     ...(window?.to ? [`restorable to ${formatTime(window.to.toISOString())}${behind}`] : []),
-    ...(archive && archive.report.gaps.length > 0 ? [`${archive.report.gaps.length} gaps`] : []),
+    ...(archive && archive.report.gaps.length > 0
+      ? [counted(archive.report.gaps.length, "gap")]
+      : []),
     ...(unfinished.length > 0 ? [`${unfinished.length} unfinished`] : []),
     `${formatBytes(storedBytes(found))} stored`,
   ];
   return `${now.toISOString()} ${cluster}: ${parts.join(", ")}`;
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
