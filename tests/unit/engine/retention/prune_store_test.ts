@@ -1,0 +1,165 @@
+/** Removals from real stores: what goes is what was announced, wherever they are cut off. */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import type { RetentionPolicy } from "../../../../src/domain/retention_policy.ts";
+import { PruneEngine } from "../../../../src/engine/retention/prune_engine.ts";
+import type { Removal } from "../../../../src/engine/retention/prune_parts.ts";
+import { MemoryStore } from "../../../../src/storage/memory.ts";
+import type { ObjectStore } from "../../../../src/storage/storage.ts";
+import { checkNothingNeededWent } from "../../../support/retention/history_rules.ts";
+import { DyingStore, Killed } from "../../../support/retention/dying_store.ts";
+import {
+  type Event,
+  histories,
+  HistoryWorld,
+  policies,
+} from "../../../support/retention/history_world.ts";
+import {
+  keysOf,
+  pruneParts,
+  realId,
+  snapshotStore,
+  storeWorld,
+} from "../../../support/retention/stored_world.ts";
+import { startS3 } from "../../../support/storage/s3_rig.ts";
+import { realStores } from "../../../support/retention/real_stores.ts";
+import { FULL_FAULTS } from "../../../support/wal_rig.ts";
+
+const lives = fc.record({
+  events: histories,
+  policy: policies,
+  crashAt: fc.nat({ max: 60 }),
+});
+
+let serial = 0;
+
+async function checkLife(
+  store: ObjectStore,
+  { events, policy, crashAt }: {
+    readonly events: readonly Event[];
+    readonly policy: RetentionPolicy;
+    readonly crashAt: number;
+  },
+): Promise<number> {
+  const cluster = `c${serial++}`;
+  const world = new HistoryWorld();
+  for (const event of events) if (event.what !== "prune") world.play(event);
+  await storeWorld(world, store, cluster);
+  const before = await look(world, store, cluster);
+  const keys = await keysOf(store, cluster);
+  const options = { policy, force: true };
+  const planned = await new PruneEngine(pruneParts(store, { cluster })).plan(options);
+
+  const crashed = await runUntil(store, { cluster, crashAt, options });
+  if (crashed) {
+    for (const system of await look(world, store, cluster)) checkSystem(system, before, options);
+    await freeLeases(store, cluster); // as if they had run out
+    await new PruneEngine(pruneParts(store, { cluster })).run(options);
+  }
+  for (const system of await look(world, store, cluster)) checkSystem(system, before, options);
+  const expected = keys.filter((key) => !announced(planned, cluster, key));
+  assert.deepEqual(await keysOf(store, cluster), expected, "what went is what was announced");
+  const again = await new PruneEngine(pruneParts(store, { cluster })).run(options);
+  assert.deepEqual(again!.removal.remove, []);
+  assert.equal(again!.removedSegments, 0);
+  return keys.length - expected.length;
+}
+
+async function runUntil(
+  store: ObjectStore,
+  { cluster, crashAt, options }: {
+    readonly cluster: string;
+    readonly crashAt: number;
+    readonly options: { readonly policy: RetentionPolicy; readonly force: boolean };
+  },
+): Promise<boolean> {
+  const dying = new DyingStore(store, crashAt);
+  try {
+    await new PruneEngine(pruneParts(dying, { cluster })).run(options);
+    return false;
+  } catch (error) {
+    if (!(error instanceof Killed)) throw error;
+    return true;
+  }
+}
+
+async function freeLeases(store: ObjectStore, cluster: string): Promise<void> {
+  const keys = await Array.fromAsync(store.list(`${cluster}/leases/`), ({ key }) => key);
+  await store.delete(keys);
+}
+
+/** Whether the plan takes this key away. */
+function announced({ remove, wal, sideFiles }: Removal, cluster: string, key: string): boolean {
+  const [system = "", room = "", name = ""] = key.slice(cluster.length + 1).split("/");
+  if (room === "backups" || room === "notes") {
+    return remove.some(({ systemIdentifier, backup }) =>
+      systemIdentifier === system && backup.id === name
+    );
+  }
+  if (sideFiles.some((file) => file.key === key)) return true;
+  const segment = /\/([0-9A-F]{8})\/[0-9A-F]{8}\/[0-9A-F]{8}([0-9A-F]{8})([0-9A-F]{8})\.zst$/
+    .exec(key);
+  if (!segment) return false;
+  const [timeline, log, low] = segment.slice(1).map((digits) => Number.parseInt(digits, 16));
+  const number = log! * 4096 + low!;
+  return wal.some((piece) =>
+    !piece.keep && piece.systemIdentifier === system && piece.timeline === timeline &&
+    piece.first <= number && number <= piece.last
+  );
+}
+
+type Looks = Awaited<ReturnType<typeof look>>;
+
+async function look(world: HistoryWorld, store: ObjectStore, cluster: string) {
+  return await Promise.all(world.systems.map(async ({ systemIdentifier, backups }) => {
+    const pins = new Map(backups.map((backup) => {
+      const until = backup.pin?.until;
+      return [
+        realId(backup),
+        backup.pin && { until: until == null ? null : until + Date.now() - world.now },
+      ] as const;
+    }));
+    const options = { cluster, systemIdentifier, pins };
+    return { systemIdentifier, found: await snapshotStore(store, options) };
+  }));
+}
+
+function checkSystem(
+  { systemIdentifier, found }: Looks[number],
+  before: Looks,
+  { policy }: { readonly policy: RetentionPolicy },
+): void {
+  const was = before.find((one) => one.systemIdentifier === systemIdentifier)!.found;
+  checkNothingNeededWent({ before: was, after: found }, { policy, now: Date.now() });
+}
+
+async function checkLives(store: ObjectStore, numRuns: number): Promise<void> {
+  let removed = 0;
+  const seed = Date.now() % 2 ** 31;
+  await fc.assert(
+    fc.asyncProperty(lives, async (life) => void (removed += await checkLife(store, life))),
+    { numRuns, seed, interruptAfterTimeLimit: 1_800_000, markInterruptAsFailure: true },
+  );
+  if (FULL_FAULTS) console.log(`${numRuns} lives, seed ${seed}: ${removed} objects removed`);
+  assert.ok(removed > numRuns, "something was removed");
+}
+
+Deno.test("PruneEngine removes from memory what it announced, cut off anywhere", async () => {
+  await checkLives(new MemoryStore(), FULL_FAULTS ? 300 : 15);
+});
+
+Deno.test("PruneEngine removes from S3 what it announced, cut off anywhere", async () => {
+  await using rig = startS3();
+  await checkLives(rig.store, FULL_FAULTS ? 100 : 8);
+});
+
+for (const { name, open } of realStores()) {
+  Deno.test(`PruneEngine removes from ${name} what it announced, cut off anywhere`, async () => {
+    const store = await open();
+    try {
+      await checkLives(store, FULL_FAULTS ? 300 : 8);
+    } finally {
+      await store.close();
+    }
+  });
+}
