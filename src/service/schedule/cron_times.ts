@@ -22,7 +22,12 @@ export class CronTimes {
   /** @throws {UsageError} when it is no cron line, with the field that is wrong. */
   constructor(line: string, timezone?: string) {
     try {
-      this.#cron = new Cron(line, { paused: true, ...(timezone !== undefined && { timezone }) });
+      this.#cron = new Cron(line, {
+        paused: true,
+        // As in cron(8): "0 2,14" names fixed times, too, which no change of clocks may swallow.
+        fixedTimeRule: "no-wildcard",
+        ...(timezone !== undefined && { timezone }),
+      });
     } catch (error) {
       const reason = error instanceof Error ? error.message.replace(/^CronPattern: /, "") : "";
       const text = reason.replace(/\.$/, "").replace(
