@@ -17,6 +17,7 @@ export type { Leases } from "./leases.ts";
 export type {
   BackupManifest,
   DamagedPages,
+  DumpSection,
   ManifestEncryption,
   ManifestObject,
   ObjectRole,

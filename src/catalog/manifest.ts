@@ -12,6 +12,9 @@ export const MANIFEST_VERSION = 1;
 /** What an object of a backup holds. */
 export type ObjectRole = "chunk" | "backup_manifest" | "file_list" | "globals" | "dump";
 
+/** What of a database a part of its dump holds; pg_dump's words. */
+export type DumpSection = "pre-data" | "data" | "post-data";
+
 /** One object of a backup. */
 export interface ManifestObject {
   /** Relative to the backup's folder: `chunks/0001.tar.zst`. */
@@ -20,6 +23,10 @@ export interface ManifestObject {
   readonly role: ObjectRole;
   /** The database of a dump. */
   readonly database?: string;
+  /** Of a dump in parts; absent when the object is the whole dump. */
+  readonly section?: DumpSection;
+  /** Which one of the parts with data, from 1 on. */
+  readonly part?: number;
   /**
    * Of a chunk: how many files of backup_manifest it holds. All chunks together hold them in the
    * order in which they are listed; absent when they do not.

@@ -19,6 +19,8 @@ const object = v.object({
   key: v.pipe(v.string(), v.check(isSafeKey, "is not a relative key without . and ..")),
   role: v.picklist(["chunk", "backup_manifest", "file_list", "globals", "dump"]),
   database: v.exactOptional(name),
+  section: v.exactOptional(v.picklist(["pre-data", "data", "post-data"])),
+  part: v.exactOptional(unsigned),
   files: v.exactOptional(size),
   rawBytes: size,
   storedBytes: size,

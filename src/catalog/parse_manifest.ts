@@ -37,6 +37,13 @@ const RULES: readonly {
       [timeline, startLsn, stopLsn, walSegmentBytes].every((value) => value !== null),
   },
   {
+    fault: "only a dump has a section, and only parts with data have numbers",
+    holds: ({ objects }) =>
+      objects.every(({ role, section, part }) =>
+        (role === "dump" || section === undefined) && (section === "data") === (part !== undefined)
+      ),
+  },
+  {
     fault: "a dump that is not encrypted has the name of its database and nothing else has one",
     holds: ({ objects, encryption }) =>
       objects.every(({ role, database }) =>

@@ -15,6 +15,7 @@ import type {
   ConnectionOptions,
   FileBackupSource,
   PostgresServer,
+  SnapshotSource,
 } from "../postgres/postgres.ts";
 import type { Log } from "../log/log.ts";
 import type { ObjectStore } from "../storage/storage.ts";
@@ -102,6 +103,12 @@ export async function openFileBackups(
   const { FileSource } = await import("../postgres/files/file_source.ts");
   const { data_directory: dataDirectory } = postgres;
   return new FileSource(connection, dataDirectory === "auto" ? {} : { dataDirectory });
+}
+
+/** Moments of databases that several programs read at once. */
+export async function openSnapshots(connection: ConnectionOptions): Promise<SnapshotSource> {
+  const { SessionSnapshots } = await import("../postgres/session_snapshots.ts");
+  return new SessionSnapshots(connection);
 }
 
 /** pg_dump and its siblings on this machine. */

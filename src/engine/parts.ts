@@ -18,6 +18,7 @@ import type {
   FileBackupSource,
   PostgresServer,
   ServerIdentity,
+  SnapshotSource,
 } from "../postgres/postgres.ts";
 import type { ObjectStore } from "../storage/storage.ts";
 import type { RecoverySettings } from "./recovery/recovery_settings.ts";
@@ -38,6 +39,8 @@ export interface BackupParts {
   readonly baseBackups: BaseBackupSource;
   /** Where they come from when the server's files are read; absent: never. */
   readonly fileBackups?: FileBackupSource;
+  /** Moments of databases that several pg_dumps read at once; absent: one after the other. */
+  readonly snapshots?: SnapshotSource;
   /** pg_dump and its siblings. */
   readonly programs: ClientPrograms;
   /** What time it is. */
@@ -62,6 +65,16 @@ export interface FullBackupOptions {
   readonly annotations?: Readonly<Record<string, string>>;
   /** Logical: these databases; all that allow connections when absent. */
   readonly databases?: readonly string[];
+  /**
+   * Logical: how many dumps of one database are taken at once, of one moment, and from which size
+   * on. Absent: one.
+   */
+  readonly split?: {
+    readonly streams: number;
+    readonly fromBytes: number;
+    /** Of the tables of one dump. @default {64 MiB} */
+    readonly leastBytes?: number;
+  };
   /** Stable, see {@link BackupctlError.code}. */
   readonly codec: CodecSpec;
   /** Physical: do not spread the checkpoint. */

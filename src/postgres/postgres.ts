@@ -263,3 +263,4 @@ export {
   listDataFiles,
 } from "./files/list_data_files.ts";
 export { type DamagedPage, type PageRun, PageVerifier } from "./files/page_verifier.ts";
+export type { HeldSnapshot, SnapshotSource, SnapshotTable } from "./snapshots.ts";

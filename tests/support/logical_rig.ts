@@ -7,6 +7,7 @@ import { BackupEngine, RestoreEngine } from "../../src/engine/engine.ts";
 import type { BackupParts, FullBackupOptions, RestoreOptions } from "../../src/engine/parts.ts";
 import type { ConnectionOptions } from "../../src/postgres/postgres.ts";
 import { LocalPrograms } from "../../src/postgres/client_programs.ts";
+import { SessionSnapshots } from "../../src/postgres/session_snapshots.ts";
 import { StreamSource } from "../../src/postgres/replication/stream_base_backup.ts";
 import { SqlServer } from "../../src/postgres/sql_server.ts";
 import { MemoryStore } from "../../src/storage/memory.ts";
@@ -39,6 +40,7 @@ export class LogicalRig implements AsyncDisposable {
       codecs: this.#codecs,
       server: this.#server,
       baseBackups: new StreamSource(connection),
+      snapshots: new SessionSnapshots(connection),
       programs: new LocalPrograms({ bin, env: Deno.env.toObject() }),
       clock: systemClock,
       toolVersion: "0.0.0",

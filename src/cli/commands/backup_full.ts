@@ -1,6 +1,6 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
 import type { BackupMethod } from "../../domain/backup_id.ts";
-import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
+import { formatBytes, formatSeconds, GiB, MiB } from "../../domain/bytes.ts";
 import { UsageError } from "../../domain/errors.ts";
 import type { BackupParts, FullBackupOptions, ParentChoice } from "../../engine/engine.ts";
 import { backupDocument, ratio } from "../backup_document.ts";
@@ -14,6 +14,7 @@ import {
   openFileBackups,
   openPrograms,
   openServer,
+  openSnapshots,
   openStore,
   resolveServer,
 } from "../open_parts.ts";
@@ -149,6 +150,7 @@ async function backupOptions(
     ...(line.label !== undefined && { label: line.label }),
     ...(line.annotations.length > 0 && { annotations: Object.fromEntries(line.annotations) }),
     ...(line.databases.length > 0 && { databases: line.databases }),
+    ...(method === "logical" && { split: splitOf(line.jobs ?? backup.jobs) }),
     ...(method === "physical" && {
       fastCheckpoint: line.fastCheckpoint,
       waitWal: line.waitWal ?? backup.wait_wal,
@@ -157,6 +159,12 @@ async function backupOptions(
     }),
     signal: context.signal,
   };
+}
+
+/** A large database is dumped in several streams; when a number is given, a smaller one is, too. */
+function splitOf(jobs: number | "auto"): NonNullable<FullBackupOptions["split"]> {
+  if (jobs !== "auto") return { streams: jobs, fromBytes: 128 * MiB };
+  return { streams: Math.min(navigator.hardwareConcurrency, 4), fromBytes: GiB };
 }
 
 async function take(
@@ -243,6 +251,7 @@ async function withParts<Result>(
       connection,
       baseBackups: await openBaseBackups(connection),
       fileBackups: await openFileBackups(config, connection),
+      snapshots: await openSnapshots(connection),
       programs: await openPrograms(config, context),
       clock: context.clock,
       progress: session.progress,

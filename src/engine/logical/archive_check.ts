@@ -3,6 +3,7 @@ import { IntegrityError } from "../../domain/errors.ts";
 import { ArchiveBlocks } from "./archive_blocks.ts";
 import {
   ArchiveCursor,
+  type ArchivedTable,
   type ArchiveEntry,
   type ArchiveHead,
   MORE_BYTES,
@@ -18,6 +19,8 @@ export interface ArchiveFacts {
   readonly createDatabase: string | undefined;
   /** For each entry with data: where its offset is written, and where its data begins. */
   readonly data: readonly { readonly offsetAt: number; readonly position: number }[];
+  /** The tables whose rows it holds. */
+  readonly tables: readonly ArchivedTable[];
 }
 
 /**
@@ -68,7 +71,9 @@ export class ArchiveCheck {
 
   /** @throws {IntegrityError} when the archive is not whole. */
   finish(): ArchiveFacts {
-    if (this.#isUnknown) return { head: undefined, createDatabase: undefined, data: [] };
+    if (this.#isUnknown) {
+      return { head: undefined, createDatabase: undefined, data: [], tables: [] };
+    }
     const blocks = this.#blocks;
     if (!blocks) throw new IntegrityError(this.#whatIsMissing());
     blocks.end();
@@ -82,7 +87,8 @@ export class ArchiveCheck {
     if (blocks.positions.size !== data.length) {
       throw new IntegrityError("the archive has data that its table of contents does not name");
     }
-    return { head: this.#head, createDatabase: this.#createDatabase, data };
+    const tables = this.#entries.flatMap(({ table }) => table ? [table] : []);
+    return { head: this.#head, createDatabase: this.#createDatabase, data, tables };
   }
 
   /** @returns how many bytes are done with: up to the last whole entry. */

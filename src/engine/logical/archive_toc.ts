@@ -41,6 +41,14 @@ export interface ArchiveEntry {
   readonly offsetAt: number;
   /** The statement of the entry that creates the database. */
   readonly createDatabase: string | undefined;
+  /** The table whose rows its data is. */
+  readonly table: ArchivedTable | undefined;
+}
+
+/** A table, as the table of contents names it. */
+export interface ArchivedTable {
+  readonly schema: string;
+  readonly name: string;
 }
 
 /** Thrown when the bytes at hand end too early; read again with more. */
@@ -127,11 +135,14 @@ export function readHead(cursor: ArchiveCursor): ArchiveHead | undefined {
 export function readEntry(cursor: ArchiveCursor, { minor, offSize }: ArchiveHead): ArchiveEntry {
   const id = cursor.int();
   const hasData = cursor.int() !== 0;
-  for (let text = 0; text < 3; text++) cursor.skipText(); // table's OID, OID, tag
+  for (let text = 0; text < 2; text++) cursor.skipText(); // table's OID, OID
+  const tag = cursor.text() ?? "";
   const kind = cursor.text();
   cursor.int(); // section
   const createDatabase = kind === "DATABASE" ? cursor.text() : void cursor.skipText();
-  for (let text = 0; text < 4; text++) cursor.skipText(); // drop, copy, schema, tablespace
+  for (let text = 0; text < 2; text++) cursor.skipText(); // drop, copy
+  const schema = cursor.text() ?? "";
+  cursor.skipText(); // tablespace
   if (minor >= 14) cursor.skipText(); // access method
   if (minor >= 16) cursor.int(); // relkind
   cursor.skipText(); // owner
@@ -139,7 +150,8 @@ export function readEntry(cursor: ArchiveCursor, { minor, offSize }: ArchiveHead
   while (cursor.skipText()); // dependencies
   const offsetAt = cursor.at;
   cursor.skip(1 + offSize);
-  return { id, hasData, offsetAt, createDatabase };
+  const table = kind === "TABLE DATA" ? { schema, name: tag } : undefined;
+  return { id, hasData, offsetAt, createDatabase, table };
 }
 
 function notCustom(why: string): IntegrityError {

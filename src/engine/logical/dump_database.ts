@@ -1,9 +1,10 @@
-import type { BackupSlot, ManifestObject } from "../../catalog/catalog.ts";
+import type { BackupSlot, DumpSection, ManifestObject } from "../../catalog/catalog.ts";
 import type { Bytes } from "../../domain/bytes.ts";
 import { IntegrityError, PostgresError } from "../../domain/errors.ts";
 import type { Program, RunningProgram } from "../../postgres/postgres.ts";
 import type { BackupParts, FullBackupOptions } from "../parts.ts";
 import { ArchiveCheck } from "./archive_check.ts";
+import type { ArchivedTable } from "./archive_toc.ts";
 import { gatherOutput } from "./gather_output.ts";
 import { ContentsListing } from "./list_contents.ts";
 import { dumpName } from "./object_names.ts";
@@ -11,6 +12,17 @@ import { storeEncoded } from "./store_encoded.ts";
 
 /** backupctl compresses on all cores; pg_dump would on one. */
 const DUMP_ARGUMENTS = ["--format=custom", "--compress=0"] as const;
+
+/** A part of a database's dump, one of several that hold all of it together. */
+export interface DumpPart {
+  /** Relative to the slot's folder, without the codec's extension. */
+  readonly name: string;
+  readonly section: DumpSection;
+  /** Of the data, from 1 on. */
+  readonly number?: number;
+  /** What pg_dump is told besides. */
+  readonly args: readonly string[];
+}
 
 /** How a database is dumped. */
 export interface DumpOptions {
@@ -30,10 +42,35 @@ export interface DumpOptions {
  */
 export async function dumpDatabase(
   parts: BackupParts,
-  { database, slot, options, pgDump, pgRestore }: DumpOptions,
+  options: DumpOptions,
 ): Promise<ManifestObject> {
+  const { object } = await dump(parts, options, { name: dumpName(options.database), args: [] });
+  return object;
+}
+
+/** A part of a dump that is stored, and the tables whose rows it holds. */
+export interface DumpedPart {
+  readonly object: ManifestObject;
+  readonly tables: readonly ArchivedTable[];
+}
+
+/** Dumps a part of a database into the store, as {@link dumpDatabase} does the whole. */
+export async function dumpPart(
+  parts: BackupParts,
+  { part, ...options }: DumpOptions & { readonly part: DumpPart },
+): Promise<DumpedPart> {
+  const { object, tables } = await dump(parts, options, part);
+  const { section, number } = part;
+  return { object: { ...object, section, ...(number !== undefined && { part: number }) }, tables };
+}
+
+async function dump(
+  parts: BackupParts,
+  { database, slot, options, pgDump, pgRestore }: DumpOptions,
+  { name, args }: Pick<DumpPart, "name" | "args">,
+): Promise<DumpedPart> {
   const signal = options.signal ? { signal: options.signal } : {};
-  const running = parts.programs.run(pgDump, DUMP_ARGUMENTS, {
+  const running = parts.programs.run(pgDump, [...DUMP_ARGUMENTS, ...args], {
     connection: { ...parts.connection, database },
     stdin: "null",
     ...signal,
@@ -42,8 +79,9 @@ export async function dumpDatabase(
   const watch = new DumpWatch({ database, running, listing });
   try {
     const raw = gatherOutput(running.stdout).pipeThrough(watch.stream());
-    const object = { name: dumpName(database), role: "dump", database, raw } as const;
-    return await storeEncoded(parts, { slot, options, object });
+    const object = { name, role: "dump", database, raw } as const;
+    const stored = await storeEncoded(parts, { slot, options, object });
+    return { object: stored, tables: watch.tables };
   } catch (error) {
     // Asked before pg_dump is killed: that it died by our hand explains nothing.
     const { failure } = watch;
@@ -56,6 +94,8 @@ export async function dumpDatabase(
 /** Lets an archive pass and refuses its end unless everything about it was right. */
 class DumpWatch {
   failure: unknown;
+  /** Once it has passed. */
+  tables: readonly ArchivedTable[] = [];
   readonly #check = new ArchiveCheck();
   readonly #database: string;
   readonly #running: RunningProgram;
@@ -90,7 +130,8 @@ class DumpWatch {
 
   async #judge(): Promise<void> {
     await this.#running.finished();
-    const { head } = this.#check.finish();
+    const { head, tables } = this.#check.finish();
+    this.tables = tables;
     await this.#listing.finish(head?.entries);
     if (!head || head.database === this.#database) return;
     throw new IntegrityError(`it is a dump of database ${JSON.stringify(head.database)}`);

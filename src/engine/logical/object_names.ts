@@ -1,5 +1,6 @@
 import type { BackupManifest, ManifestObject } from "../../catalog/catalog.ts";
-import { IntegrityError, NothingMatchesError } from "../../domain/errors.ts";
+import { NothingMatchesError } from "../../domain/errors.ts";
+import { databaseDumps, type DumpObject } from "./database_dumps.ts";
 
 /** The file of roles and tablespaces, without the codec's extension. */
 export const GLOBALS_NAME = "globals.sql";
@@ -10,19 +11,38 @@ export const GLOBALS_NAME = "globals.sql";
  * that names are safe in paths, URLs and shells, and different ones stay different.
  */
 export function dumpName(database: string): string {
+  return `${safeName(database)}.dump`;
+}
+
+/**
+ * The file of one part of a database's dump: in a folder of the database's name, where no whole dump
+ * can be, and in the order in which they are restored.
+ */
+export function dumpPartName(
+  database: string,
+  { section, part }: Pick<ManifestObject, "section" | "part">,
+): string {
+  const folder = safeName(database);
+  if (section === "pre-data") return `${folder}/1-pre-data.dump`;
+  if (section === "post-data") return `${folder}/3-post-data.dump`;
+  return `${folder}/2-data-${String(part).padStart(4, "0")}.dump`;
+}
+
+function safeName(database: string): string {
   const bytes = new TextEncoder().encode(database);
   const parts = Array.from(bytes, (byte, index) => {
     const letter = String.fromCharCode(byte);
     const isSafe = /[A-Za-z0-9_]/.test(letter) || (index > 0 && /[.-]/.test(letter));
     return isSafe ? letter : `~${byte.toString(16).toUpperCase().padStart(2, "0")}`;
   });
-  return `${parts.join("")}.dump`;
+  return parts.join("");
 }
 
 /** The objects of a logical backup that a restore takes. */
 export interface DumpSelection {
   readonly globals: ManifestObject | undefined;
-  readonly dumps: readonly (ManifestObject & { readonly database: string })[];
+  /** Whole dumps, and parts of dumps. */
+  readonly dumps: readonly DumpObject[];
 }
 
 /**
@@ -31,7 +51,7 @@ export interface DumpSelection {
  * @param databases those that are wanted; all when absent. The globals always come along: roles
  * that own what is restored must be there.
  * @throws {NothingMatchesError} naming the databases that the backup has.
- * @throws {IntegrityError} when the manifest names a database twice.
+ * @throws {IntegrityError} when a database has two dumps, or one that is not whole.
  */
 export function selectDumps(
   backup: BackupManifest,
@@ -42,10 +62,7 @@ export function selectDumps(
       ? [{ ...object, database: object.database }]
       : []
   );
-  const names = dumps.map(({ database }) => database);
-  if (new Set(names).size < names.length) {
-    throw new IntegrityError(`backup ${backup.id} has two dumps of one database`);
-  }
+  const names = databaseDumps(backup, dumps).map(({ database }) => database);
   refuseUnknown(databases ?? [], { names, where: `in backup ${backup.id}` });
   const wanted = databases && new Set(databases);
   return {

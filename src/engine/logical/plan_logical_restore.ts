@@ -100,8 +100,8 @@ async function serverObstacles(
   },
 ): Promise<string[]> {
   const server = await TargetServer.open(programs, { connection, backup });
-  const wanted = selection.dumps.map(({ database }) => database);
-  const filled = await server.filled(wanted);
+  const wanted = new Set(selection.dumps.map(({ database }) => database));
+  const filled = await server.filled([...wanted]);
   return filled.map((name) => `database ${JSON.stringify(name)} on ${server.address} is not empty`);
 }
 

@@ -2,11 +2,14 @@ import { IntegrityError } from "../../domain/errors.ts";
 import type { ConnectionOptions } from "../../postgres/postgres.ts";
 import type { RestoreParts } from "../parts.ts";
 import { withLeftovers } from "../with_leftovers.ts";
+import { type DatabaseDump, databaseDumps } from "./database_dumps.ts";
 import type { DumpSelection } from "./object_names.ts";
 import { withRawObject } from "./open_dump.ts";
 import type { RestoreRun } from "./plan_logical_restore.ts";
-import { restoreDatabase } from "./restore_database.ts";
+import type { RestoreComplaints } from "./restore_complaints.ts";
+import { type DatabaseTarget, restoreDatabase } from "./restore_database.ts";
 import { restoreGlobals } from "./restore_globals.ts";
+import { restoreInParts } from "./restore_in_parts.ts";
 import { fitsSpool, temporaryFolder } from "./spool_dump.ts";
 import { TargetServer } from "./target_server.ts";
 
@@ -36,16 +39,16 @@ export async function restoreIntoServer(
   });
   const errors = [...globals.errors];
   let failed = 0;
-  for (const object of selection.dumps) {
-    const { database } = object;
+  for (const dump of databaseDumps(backup, selection.dumps)) {
+    const { database } = dump;
     const existing = await server.names("datname", "pg_database");
     const target = {
       ...{ server, major, connection, jobs },
       create: !existing.has(database),
       withoutTablespaces: globals.missingTablespaces.length > 0,
-      spool: await shouldSpool(parts, { jobs, bytes: object.rawBytes }),
+      spool: "whole" in dump && await shouldSpool(parts, { jobs, bytes: dump.whole.rawBytes }),
     };
-    const report = await restoreDatabase(parts, { backup, object, ...abort }, target)
+    const report = await restoreDump(parts, { backup, dump, ...abort }, target)
       .catch((error) => {
         // A spooled dump is refused before pg_restore has seen any of it.
         if (target.spool && error instanceof IntegrityError) throw error;
@@ -58,6 +61,21 @@ export async function restoreIntoServer(
   }
   parts.progress.note("dumps hold no statistics: run ANALYZE, or vacuumdb --all --analyze-only");
   return { errors, failed };
+}
+
+async function restoreDump(
+  parts: RestoreParts,
+  { dump, ...source }: {
+    readonly backup: RestoreRun["backup"];
+    readonly dump: DatabaseDump;
+    readonly signal?: AbortSignal;
+  },
+  target: DatabaseTarget,
+): Promise<RestoreComplaints> {
+  if ("whole" in dump) {
+    return await restoreDatabase(parts, { ...source, object: dump.whole }, target);
+  }
+  return await restoreInParts(parts, { ...source, dump }, target);
 }
 
 function halfFilled(database: string, where: string): string {

@@ -59,7 +59,7 @@ function refuseErrors(
   const count = errors.length === 1 ? "1 error" : `${errors.length} errors`;
   const shown = errors.slice(0, SHOWN_ERRORS).join("; ");
   const more = errors.length > SHOWN_ERRORS ? `; and ${errors.length - SHOWN_ERRORS} more` : "";
-  const total = selection.dumps.length;
+  const total = new Set(selection.dumps.map(({ database }) => database)).size;
   if (failed === total && total > 0) {
     throw new PostgresError(`nothing could be restored into ${where}: ${shown}${more}`);
   }

@@ -1,10 +1,11 @@
+import { basename, dirname } from "node:path";
 import type { ManifestObject } from "../../catalog/catalog.ts";
 import { DestinationError } from "../../domain/errors.ts";
 import { mapLimited } from "../../domain/map_limited.ts";
 import type { RestoreParts } from "../parts.ts";
 import { inspectFolder } from "../destination/inspect_folder.ts";
 import { syncPath, writeNewFile } from "../destination/sync_folders.ts";
-import { dumpName, GLOBALS_NAME } from "./object_names.ts";
+import { dumpName, dumpPartName, GLOBALS_NAME } from "./object_names.ts";
 import { withRawObject } from "./open_dump.ts";
 import type { RestoreRun } from "./plan_logical_restore.ts";
 
@@ -25,22 +26,33 @@ export async function restoreToFolder(
   try {
     await mapLimited(objects, Math.max(1, jobs), async (object) => {
       const source = { backup, object, ...(signal && { signal }) };
-      const name = fileName(object);
-      const unfinished = `${path}/.${name}.unfinished`;
-      await withRawObject(parts, source, (raw) => writeNewFile(unfinished, raw));
-      await Deno.rename(unfinished, `${path}/${name}`);
+      const file = `${path}/${fileName(object)}`;
+      await makeFolder(dirname(file));
+      await withRawObject(parts, source, (raw) => writeNewFile(unfinished(file), raw));
+      await Deno.rename(unfinished(file), file);
     });
-    syncPath(path);
+    for (const folder of foldersOf(path, objects)) syncPath(folder);
   } catch (error) {
-    await removeFiles(path, objects.map(fileName));
+    await removeFiles(path, objects);
     if (isNew) await Deno.remove(path).catch(() => {});
     throw error;
   }
 }
 
 /** From the database's name and not from the object's key, which somebody else may have written. */
-function fileName({ role, database = "" }: ManifestObject): string {
-  return role === "globals" ? GLOBALS_NAME : dumpName(database);
+function fileName({ role, database = "", ...part }: ManifestObject): string {
+  if (role === "globals") return GLOBALS_NAME;
+  return part.section === undefined ? dumpName(database) : dumpPartName(database, part);
+}
+
+function unfinished(file: string): string {
+  return `${dirname(file)}/.${basename(file)}.unfinished`;
+}
+
+/** Those of dumps in parts before the one that they lie in. */
+function foldersOf(path: string, objects: readonly ManifestObject[]): readonly string[] {
+  const folders = new Set(objects.map((object) => dirname(`${path}/${fileName(object)}`)));
+  return [...[...folders].filter((folder) => folder !== path), path];
 }
 
 async function makeFolder(path: string): Promise<void> {
@@ -54,9 +66,13 @@ async function makeFolder(path: string): Promise<void> {
   }
 }
 
-async function removeFiles(path: string, names: readonly string[]): Promise<void> {
-  for (const name of names) {
-    await Deno.remove(`${path}/${name}`).catch(() => {});
-    await Deno.remove(`${path}/.${name}.unfinished`).catch(() => {});
+async function removeFiles(path: string, objects: readonly ManifestObject[]): Promise<void> {
+  for (const object of objects) {
+    const file = `${path}/${fileName(object)}`;
+    await Deno.remove(file).catch(() => {});
+    await Deno.remove(unfinished(file)).catch(() => {});
+  }
+  for (const folder of foldersOf(path, objects)) {
+    if (folder !== path) await Deno.remove(folder).catch(() => {});
   }
 }

@@ -1,9 +1,11 @@
 import type { ManifestObject } from "../../catalog/catalog.ts";
-import { mapLimited } from "../../domain/map_limited.ts";
+import { IntegrityError, PostgresError } from "../../domain/errors.ts";
 import type { DatabaseInfo, PostgresServer } from "../../postgres/postgres.ts";
 import type { BackupContent, BackupParts, BackupRun } from "../parts.ts";
 import { dumpDatabase, type DumpOptions } from "./dump_database.ts";
 import { dumpGlobals } from "./dump_globals.ts";
+import { dumpInParts } from "./dump_in_parts.ts";
+import { mapUntilFailure } from "./map_until_failure.ts";
 import { refuseUnknown } from "./object_names.ts";
 
 /** Dumps at a time: while one waits for its catalogue queries, the other one fills the cores. */
@@ -11,7 +13,7 @@ const DUMPS_AT_A_TIME = 2;
 
 /**
  * Takes a logical backup: the globals, and a dump of each database in pg_dump's custom format,
- * each of one moment, but not all of the same.
+ * each of one moment, but not all of the same. Large databases may be dumped in parts.
  *
  * @throws {NothingMatchesError} for a database that the server does not have.
  * @throws {VersionError} when pg_dump is older than the server.
@@ -34,8 +36,7 @@ export async function takeLogicalBackup(
     estimate,
   );
   const globals = await dumpGlobals(parts, { slot, options, pgDumpAll });
-  const names = databases.map(({ name }) => name);
-  const dumps = await dumpAll(parts, names, { slot, options, pgDump, pgRestore });
+  const dumps = await dumpAll(parts, databases, { slot, options, pgDump, pgRestore });
   return {
     objects: [globals, ...dumps],
     timeline: null,
@@ -46,23 +47,52 @@ export async function takeLogicalBackup(
   };
 }
 
-/** The first failure ends the dumps that are under way. */
+type Dumping = Omit<DumpOptions, "database">;
+
+/** Large databases one after the other, each in several streams; the others beside each other. */
 async function dumpAll(
   parts: BackupParts,
-  names: readonly string[],
-  { options, ...rest }: Omit<DumpOptions, "database">,
+  databases: readonly DatabaseInfo[],
+  dumping: Dumping,
 ): Promise<ManifestObject[]> {
-  const failure = new AbortController();
-  const signals = options.signal ? [options.signal, failure.signal] : [failure.signal];
-  const signal = AbortSignal.any(signals);
-  return await mapLimited(names, DUMPS_AT_A_TIME, async (database) => {
-    try {
-      return await dumpDatabase(parts, { ...rest, database, options: { ...options, signal } });
-    } catch (error) {
-      failure.abort(error);
-      throw error;
-    }
+  const { snapshots } = parts;
+  const { split, signal } = dumping.options;
+  const large = databases.filter(({ sizeBytes = 0 }) =>
+    snapshots && split && split.streams > 1 && sizeBytes >= split.fromBytes
+  );
+  const objects: ManifestObject[] = [];
+  for (const { name } of large) objects.push(...await dumpLarge(parts, name, dumping));
+  const rest = databases.filter((database) => !large.includes(database));
+  const dumps = await mapUntilFailure(rest, {
+    ...{ limit: DUMPS_AT_A_TIME, signal },
+    map: ({ name }, signal) =>
+      dumpDatabase(parts, {
+        ...{ ...dumping, database: name, options: { ...dumping.options, signal } },
+      }),
   });
+  return [...objects, ...dumps];
+}
+
+/**
+ * What one pg_dump can do must not fail because several cannot: somebody who waits to change a table
+ * keeps the later ones from reading it.
+ */
+async function dumpLarge(
+  parts: BackupParts,
+  database: string,
+  dumping: Dumping,
+): Promise<readonly ManifestObject[]> {
+  try {
+    const objects = await dumpInParts(parts, { ...dumping, database });
+    if (objects) return objects;
+  } catch (error) {
+    dumping.options.signal?.throwIfAborted();
+    if (!(error instanceof PostgresError || error instanceof IntegrityError)) throw error;
+    parts.progress.note(
+      `database ${JSON.stringify(database)} is dumped again, in one stream: ${error.message}`,
+    );
+  }
+  return [await dumpDatabase(parts, { ...dumping, database })];
 }
 
 async function chooseDatabases(

@@ -8,7 +8,7 @@ import { PROJECT_ROOT } from "../../support/paths.ts";
 
 const where = "main/1/backups/x/backup.json";
 const parse = (value: unknown) => parseManifest(JSON.stringify(value), { where });
-const [dump] = sampleManifest().objects.slice(1);
+const [globals, dump] = sampleManifest().objects;
 
 Deno.test("parseManifest() reads what stableJson() writes", () => {
   fc.assert(
@@ -46,6 +46,10 @@ const FAULTS: readonly { readonly what: string; readonly changes: Record<string,
   { what: "a version in words", changes: { version: "1" } },
   { what: "a name that is no backup's", changes: { id: "../../etc" } },
   { what: "a system identifier with a path in it", changes: { systemIdentifier: "1/../2" } },
+  { what: "a section that no dump has", changes: object({ section: "most" }) },
+  { what: "data without a number", changes: object({ section: "data" }) },
+  { what: "a number without data", changes: object({ section: "post-data", part: 1 }) },
+  { what: "globals with a section", changes: { objects: [{ ...globals, section: "pre-data" }] } },
   { what: "an unknown method", changes: { method: "magic" } },
   { what: "a time without a zone", changes: { stoppedAt: "2026-11-23T02:25:03" } },
   { what: "a time that is none", changes: { stoppedAt: "2026-13-23T02:25:03Z" } },
