@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { PROJECT_ROOT } from "../support/paths.ts";
 import { sourceFiles } from "../support/source_files.ts";
 
@@ -27,19 +28,51 @@ export async function bundle(folder: string): Promise<readonly string[]> {
   }).spawn().status;
   if (!success) throw new Error("deno bundle failed");
   const files = await filesBelow(folder);
-  for (const file of files) await pointAtBundledWorkers(`${folder}/${file}`, workers);
+  const changes = [...workers.map(bundledWorker), ...await buildMarks()];
+  for (const file of files) await change(`${folder}/${file}`, changes);
   return files;
 }
 
+interface Change {
+  readonly from: string;
+  readonly to: string;
+}
+
 /** `new URL("./codec_worker.ts", import.meta.url)` names the bundled worker from now on. */
-async function pointAtBundledWorkers(path: string, workers: readonly string[]): Promise<void> {
+function bundledWorker(worker: string): Change {
+  const name = worker.slice(worker.lastIndexOf("/") + 1);
+  const bundled = worker.replace(/\.ts$/, ".js");
+  return { from: `new URL("./${name}"`, to: `new URL("./${bundled}"` };
+}
+
+/** What src/cli/build.ts leaves open; the commit stays unknown outside of a checkout. */
+async function buildMarks(): Promise<Change[]> {
+  const lock = await Deno.readFile(`${PROJECT_ROOT}deno.lock`);
+  const sha256 = createHash("sha256").update(lock).digest("hex");
+  const commit = await checkedOutCommit();
+  return [
+    { from: "@lockfile_sha256@", to: sha256 },
+    ...(commit === undefined ? [] : [{ from: "@commit@", to: commit }]),
+  ];
+}
+
+/** With `-dirty` behind it when files differ from it; undefined when there is no git here. */
+async function checkedOutCommit(): Promise<string | undefined> {
+  try {
+    const args = ["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"];
+    const { success, stdout } = await new Deno.Command("git", { args, cwd: PROJECT_ROOT }).output();
+    return success ? new TextDecoder().decode(stdout).trim() : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The same sources give the same bytes: the executable keeps the files' times, too. */
+async function change(path: string, changes: readonly Change[]): Promise<void> {
   const text = await Deno.readTextFile(path);
-  const pointed = workers.reduce((changed, worker) => {
-    const name = worker.slice(worker.lastIndexOf("/") + 1);
-    const bundled = worker.replace(/\.ts$/, ".js");
-    return changed.replaceAll(`new URL("./${name}"`, `new URL("./${bundled}"`);
-  }, text);
-  if (pointed !== text) await Deno.writeTextFile(path, pointed);
+  const changed = changes.reduce((all, { from, to }) => all.replaceAll(from, to), text);
+  if (changed !== text) await Deno.writeTextFile(path, changed);
+  await Deno.utime(path, 0, 0);
 }
 
 async function filesBelow(folder: string, below = ""): Promise<string[]> {

@@ -1,5 +1,6 @@
 import type { CommandOf } from "../grammar/grammar.ts";
 import { type Command, printResult } from "../context.ts";
+import { BUILD } from "../build.ts";
 import { VERSION } from "../version.ts";
 
 /** Prints the version of backupctl and of what it runs on. Reads no configuration. */
@@ -9,6 +10,8 @@ export const version: Command<CommandOf<"version">> = (_line, context) => {
     json: () => ({
       schema: "backupctl.version/1",
       version: VERSION,
+      commit: BUILD.commit,
+      lockfile_sha256: BUILD.lockfileSha256,
       deno: Deno.version.deno,
       target: Deno.build.target,
     }),
