@@ -18,8 +18,6 @@ export interface WatchParts {
   readonly log: Log;
   /** The last good configuration; a reload changes it. */
   readonly loaded: () => LoadedConfig;
-  /** Whether this daemon is the one that tells: two that watch one cluster would tell twice. */
-  readonly leads: () => boolean;
 }
 
 /** The daemon's alerts: looks at each snapshot, tells what is new, and beats the heart. */
@@ -38,13 +36,17 @@ export class AlertWatch {
 
   /** Looks at one snapshot. Throws nothing but bugs; a channel that is down is logged. */
   async tick(snapshot: ServiceSnapshot): Promise<void> {
-    const { context: { env, signal }, store, loaded, leads } = this.#parts;
+    const { context: { env, signal }, store, loaded } = this.#parts;
     const alerts = await this.#current();
-    if (!alerts || !leads()) return;
+    if (!alerts || isTakenCareOf(snapshot)) return;
     const { config } = loaded();
     const limit = AbortSignal.any([signal, AbortSignal.timeout(6 * PATIENCE)]);
     const facts = await withAlertFacts(snapshot, { config, env, store, signal: limit });
-    await alerts.manager.look(lookAt(facts, alerts.limits), { signal: limit });
+    const open = await alerts.manager.openAlerts();
+    const toldFailures = open.filter(({ rule }) => rule === "run_failed")
+      .map(({ since }) => new Date(since));
+    const look = lookAt({ ...facts, toldFailures }, alerts.limits);
+    await alerts.manager.look(look, { signal: limit });
     await this.#tell(alerts, limit);
     await this.#beat(alerts, limit);
   }
@@ -81,4 +83,12 @@ export class AlertWatch {
       });
     }
   }
+}
+
+/**
+ * Whether another daemon leads and tells: two that watch one cluster would tell everything twice.
+ * Who cannot read the repository does not know who leads, and tells.
+ */
+function isTakenCareOf({ leader, repository }: ServiceSnapshot): boolean {
+  return repository !== undefined && leader?.here === false && leader.holder !== undefined;
 }

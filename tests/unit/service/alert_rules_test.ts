@@ -104,6 +104,24 @@ const CASES: readonly {
     finds: ["run_failed/backup full critical"],
   },
   {
+    title: "nothing of a failed entry whose run has told of itself",
+    snapshot: {
+      schedule: [anEntry({
+        last: {
+          due: before(20 * MINUTE),
+          startedAt: before(20 * MINUTE),
+          finishedAt: before(9 * MINUTE),
+          outcome: "failed",
+          exitStatus: 5,
+          message: undefined,
+        },
+      })],
+      runs: [],
+      toldFailures: [before(9 * MINUTE)],
+    },
+    finds: [],
+  },
+  {
     title: "a run whose end nobody knows",
     snapshot: {
       schedule: [anEntry({

@@ -29,6 +29,8 @@ export interface AlertSnapshot extends ServiceSnapshot {
   readonly expiries?: readonly Expiry[];
   /** Besides the repository's own. */
   readonly disks?: readonly DiskSpace[];
+  /** When runs failed of which people have heard already, from the runs themselves. */
+  readonly toldFailures?: readonly Date[];
   /** Damage that nothing since took back. */
   readonly damaged?: readonly DamagedBackup[];
 }

@@ -36,8 +36,11 @@ export const runFailed: Rule = ({ runs, problems }) => {
 };
 
 /** The last firing of an entry failed, and no run that was recorded says so. */
-export const entryFailed: Rule = ({ schedule, runs }) =>
-  schedule.flatMap((entry) => entryFinding(entry, runs) ?? []);
+export const entryFailed: Rule = ({ schedule, runs, toldFailures = [] }) => {
+  const failed = runs.filter(({ outcome }) => outcome === "failed");
+  const known = [...failed.map(({ finishedAt }) => new Date(finishedAt)), ...toldFailures];
+  return schedule.flatMap((entry) => entryFinding(entry, known) ?? []);
+};
 
 /** By operation, the newest run that tells how it stands. */
 function latestRuns(runs: readonly RunRecord[]): ReadonlyMap<string, RunRecord> {
@@ -52,7 +55,7 @@ function latestRuns(runs: readonly RunRecord[]): ReadonlyMap<string, RunRecord> 
 
 function entryFinding(
   { name, run, last }: EntrySnapshot,
-  runs: readonly RunRecord[],
+  failures: readonly Date[],
 ): Finding | undefined {
   if (last?.outcome === "lost") {
     return {
@@ -63,7 +66,7 @@ function entryFinding(
       hint: "the daemon died meanwhile; the next run tells",
     };
   }
-  if (last?.outcome !== "failed" || isRecorded(last, runs)) return undefined;
+  if (last?.outcome !== "failed" || isToldOf(last, failures)) return undefined;
   const status = last.exitStatus === undefined ? "" : ` with status ${last.exitStatus}`;
   return {
     rule: "entry_failed",
@@ -74,16 +77,16 @@ function entryFinding(
   };
 }
 
-/** Whether a failed run began while the entry was at work: the rule for runs tells of that one. */
-function isRecorded(
+/** Milliseconds that a run may take to tell of its failure, and to end. */
+const AFTERMATH = 60_000;
+
+/** Whether a run failed while the entry was at work: the rule for runs tells of that one. */
+function isToldOf(
   { startedAt, finishedAt }: NonNullable<EntrySnapshot["last"]>,
-  runs: readonly RunRecord[],
+  failures: readonly Date[],
 ): boolean {
-  const [from, to] = [startedAt.getTime(), finishedAt?.getTime() ?? Infinity];
-  return runs.some((run) => {
-    const begin = Date.parse(run.startedAt);
-    return run.outcome === "failed" && begin >= from && begin <= to;
-  });
+  const end = (finishedAt?.getTime() ?? Infinity) + AFTERMATH;
+  return failures.some((at) => at >= startedAt && at.getTime() <= end);
 }
 
 /** Nobody runs the schedule: an entry is due and nothing happens. */
