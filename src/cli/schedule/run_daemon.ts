@@ -11,7 +11,9 @@ import {
   SnapshotKeeper,
   startListener,
 } from "../../service/service.ts";
+import { pageRoutes } from "../../service/page/page_routes.ts";
 import type { ObjectStore } from "../../storage/storage.ts";
+import { AlertWatch } from "../alerts/alert_watch.ts";
 import type { Context } from "../context.ts";
 import { openStore } from "../open_parts.ts";
 import { loadSettings } from "../session.ts";
@@ -22,6 +24,7 @@ import { processFamilies } from "./process_families.ts";
 import { isAlive, processMark } from "./process_mark.ts";
 import { readSchedule } from "./read_schedule.ts";
 import { spawnEntry } from "./spawn_entry.ts";
+import { StorageHistory } from "./storage_history.ts";
 
 /** What the command line says of the daemon. */
 export interface DaemonOptions {
@@ -99,7 +102,11 @@ async function serve(parts: Parts, options: DaemonOptions): Promise<number> {
     onError: (error) => reporter.trouble("daemon.trouble", error),
   });
   keeper.onTick((snapshot) => runs.observe(snapshot));
-  const listener = listen(parts, { options, keeper, runs });
+  const alerts = new AlertWatch({ ...parts, loaded: () => parts.loaded });
+  keeper.onTick((snapshot) => alerts.tick(snapshot));
+  const storage = new StorageHistory(context.clock);
+  keeper.onTick(async () => await storage.refresh(parts.loaded.config, context).catch(() => {}));
+  const listener = listen(parts, { options, keeper, runs, alerts, storage });
   const onReload = () => void reload(parts);
   Deno.addSignalListener("SIGHUP", onReload);
   try {
@@ -124,22 +131,27 @@ async function serve(parts: Parts, options: DaemonOptions): Promise<number> {
 
 function listen(
   parts: Parts,
-  { options, keeper, runs }: {
+  { options, keeper, runs, alerts, storage }: {
     readonly options: DaemonOptions;
     readonly keeper: SnapshotKeeper;
     readonly runs: RunCounter;
+    readonly alerts: AlertWatch;
+    readonly storage: StorageHistory;
   },
 ): Listener | undefined {
   const { loaded: { config }, scheduler, reporter } = parts;
   const address = options.listen ?? config.listen;
   if (address === undefined) return undefined;
+  const snapshot = () => current(parts, keeper);
+  const metrics = metricsRoutes({
+    snapshot,
+    fault: () => scheduler.silence > HUNG ? "the scheduler hangs" : undefined,
+    more: () => [runs.family(), ...processFamilies()],
+  });
+  const page = { snapshot, alerts: () => alerts.open(), storage: () => storage.points };
   return startListener({
     address,
-    routes: metricsRoutes({
-      snapshot: () => current(parts, keeper),
-      fault: () => scheduler.silence > HUNG ? "the scheduler hangs" : undefined,
-      more: () => [runs.family(), ...processFamilies()],
-    }),
+    routes: new Map([...metrics, ...pageRoutes(page)]),
     ...(config.listen_token !== undefined && { token: config.listen_token }),
     onError: (error) => reporter.trouble("daemon.trouble", error),
   });
