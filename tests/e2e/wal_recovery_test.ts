@@ -1,17 +1,15 @@
 /**
  * Recovery through a store that fails: it never ends before the archive does. The same rig with a
  * command that calls every failure "absent" loses rows, so the rig can see the loss.
- *
- * `BACKUPCTL_FAULTS=full` runs as many recoveries as the project promises.
  */
 import assert from "node:assert/strict";
 import { InstalledProgram } from "../support/installed_program.ts";
 import { type Cluster, giveToServer, startCluster } from "../support/postgres_cluster.ts";
 import { type FaultAction, seededRandom } from "../support/s3_server/faults.ts";
 import { S3Server } from "../support/s3_server/s3_server.ts";
-import { FULL_FAULTS } from "../support/wal_rig.ts";
+import { campaignSeed, reportCampaign, trials } from "../support/campaign.ts";
 
-const RECOVERIES = FULL_FAULTS ? 50 : 2;
+const RECOVERIES = trials({ full: 50, usual: 2 });
 const BATCHES = 9;
 
 const FAULTS: readonly (readonly [share: number, action: FaultAction])[] = [
@@ -123,7 +121,7 @@ class Rig implements AsyncDisposable {
 }
 
 Deno.test(`none of ${RECOVERIES} recoveries through a failing store ends early`, async (t) => {
-  const seed = crypto.getRandomValues(new Uint32Array(1))[0]!;
+  const seed = campaignSeed();
   await using rig = await Rig.make(seed);
   const fetch = `${rig.program.path} wal-fetch %f %p --timeout 1s`;
 
@@ -141,11 +139,15 @@ Deno.test(`none of ${RECOVERIES} recoveries through a failing store ends early`,
       if (trial % 2 === 1) assert.equal(ends.at(-1), "stopped", `seed ${seed}`);
     }
     const faults = rig.server.requests.filter(({ fault }) => fault !== undefined).length;
-    console.log(`seed ${seed}: ${faults} faults; ends: ${ends.join(" ")}`);
     for (const end of ends) {
       assert.ok(end === "stopped" || end === BATCHES, `seed ${seed}: ${ends}`);
     }
     assert.ok(faults > 0, "nothing went wrong");
+    const stopped = ends.filter((end) => end === "stopped").length;
+    reportCampaign({
+      ...{ what: "recoveries through a failing store: none ends early", n: ends.length, seed },
+      outcome: `${faults} faults; ${ends.length - stopped} arrived, ${stopped} stopped, 0 early`,
+    });
   });
 
   await t.step("a command that takes every failure for absence loses rows here", async () => {

@@ -13,8 +13,7 @@ import { TEST_SYSTEM } from "./wal_segments.ts";
 /** Where the rig archives to. */
 export const PLACE = { cluster: "main", systemIdentifier: TEST_SYSTEM } as const;
 
-/** Whether faults are tried as often as the project's promises say, or only now and then. */
-export const FULL_FAULTS = Deno.env.get("BACKUPCTL_FAULTS") === "full";
+export { FULL_FAULTS } from "./campaign.ts";
 
 /** A temporary folder with `global/pg_control` and `pg_wal`. */
 export class WalRig implements AsyncDisposable {
@@ -61,7 +60,13 @@ export function pushParts(
     readonly conditionalPut?: boolean;
   } = {},
 ): WalPushParts {
-  return { store, place: PLACE, codec: { algorithm: "zstd", level: 1 }, conditionalPut, seal: undefined };
+  return {
+    store,
+    place: PLACE,
+    codec: { algorithm: "zstd", level: 1 },
+    conditionalPut,
+    seal: undefined,
+  };
 }
 
 /** A store of which some calls are replaced. */

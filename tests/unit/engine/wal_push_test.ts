@@ -14,7 +14,8 @@ import { pushWal } from "../../../src/engine/wal/wal_push.ts";
 import { DirectoryStore } from "../../../src/storage/directory.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
 import { bytesOf, text } from "../../support/bodies.ts";
-import { FULL_FAULTS, PLACE, pushParts, storeWith, WalRig } from "../../support/wal_rig.ts";
+import { reportCampaign, trials } from "../../support/campaign.ts";
+import { PLACE, pushParts, storeWith, WalRig } from "../../support/wal_rig.ts";
 import { makeSegment } from "../../support/wal_segments.ts";
 
 const HISTORY = "1\t0/3000110\tno recovery target specified\n";
@@ -109,7 +110,7 @@ Deno.test("pushWal() stores again what somebody removed in between", async () =>
   assert.ok(await honest.head(report.key));
 });
 
-const RACES = FULL_FAULTS ? 1_000 : 60;
+const RACES = trials({ full: 1_000, usual: 60 });
 Deno.test(`of two files under one name, one wins and the other is refused (${RACES} races)`, async () => {
   await using rig = await WalRig.make();
   await Deno.mkdir(`${rig.folder}/store`);
@@ -129,6 +130,10 @@ Deno.test(`of two files under one name, one wins and the other is refused (${RAC
     assert.equal(info?.metadata?.["sha256"], won.value.sha256);
     wins[winner]! += 1;
   }
+  reportCampaign({
+    ...{ what: "two files race for one WAL name: one wins, one is refused", n: RACES, seed: 0 },
+    outcome: `${wins.join(" and ")} wins`,
+  });
 });
 
 const REFUSED = [
