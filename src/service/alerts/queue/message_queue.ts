@@ -62,8 +62,12 @@ export class MessageQueue {
     const names = await this.#folder.names(PREFIX);
     const surplus = names.filter((other) => other !== name)
       .slice(0, Math.max(0, names.length - this.#options.limit));
-    for (const old of surplus) await this.#folder.remove(old);
-    return surplus.length;
+    let dropped = 0;
+    for (const old of surplus) {
+      dropped += lostWith(parseItem(await this.#folder.get(old))?.message);
+      await this.#folder.remove(old);
+    }
+    return dropped;
   }
 
   /** The messages that wait, oldest first. */
@@ -104,6 +108,11 @@ export class MessageQueue {
     }
     return items;
   }
+}
+
+/** How many messages nobody will hear of: the one itself, and those that it would have owned up to. */
+function lostWith(message: Message | undefined): number {
+  return 1 + (message?.dropped ?? 0);
 }
 
 /** Digits that sort as the moments do. */
@@ -188,7 +197,7 @@ class Round {
     if (item.pending.size === 0) return undefined;
     const states = [...item.pending.values()];
     if (item !== before && isGivenUp(item.queuedAt, { states, now: this.#now() })) {
-      this.#dropped++;
+      this.#dropped += lostWith(item.message);
       return undefined;
     }
     this.#waiting++;
