@@ -19,6 +19,7 @@ import { type Cluster, giveToServer, startCluster } from "../support/postgres_cl
 import { FULL_FAULTS } from "../support/wal_rig.ts";
 
 const HISTORIES = FULL_FAULTS ? 30 : 1;
+const SEED = 20_261_123;
 const LINKS = FULL_FAULTS ? 10 : 3;
 
 const settings = { ...SUMMARIES, shared_buffers: "64MB", autovacuum: "off" };
@@ -102,6 +103,7 @@ for (const { major, binDir } of incrementalMajors()) {
         }
       }),
       {
+        seed: SEED,
         numRuns: HISTORIES,
         endOnFailure: true,
         // Some of everything, whatever the seed: it is the only one in the usual run.

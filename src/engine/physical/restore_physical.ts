@@ -29,6 +29,7 @@ import { REQUIRED_FILES } from "./required_files.ts";
 import { restoreOwner } from "./restore_owner.ts";
 import { unpackChunks } from "./unpack_chunks.ts";
 import type { UnpackedChunk } from "./unpack_messages.ts";
+import { UnpackThreads } from "./unpack_thread.ts";
 
 /** How many objects are asked for at once before the restore begins. */
 const HEADS_AT_ONCE = 8;
@@ -133,8 +134,7 @@ async function restoreInto(
   const steps = kept ? stepsOf(listed, kept) : prepared.steps;
   const chunks = steps.steps.flatMap((step) => step.chunks);
   parts.progress.begin("restoring", chunks.reduce((sum, { rawBytes }) => sum + rawBytes, 0));
-  const unpacked: UnpackedChunk[] = [];
-  for (const step of steps.steps) unpacked.push(await unpackStep(target, parts, { step, options }));
+  const unpacked = await unpackSteps(target, parts, { steps, options });
   checkRequired(
     backup,
     new Set([...unpacked.flatMap(({ required }) => required), ...kept?.final ?? []]),
@@ -175,17 +175,32 @@ function checkRequired({ id }: BackupManifest, there: ReadonlySet<string>): void
   throw new IntegrityError(`backup ${id} holds no ${lacking}: no server can start from it`);
 }
 
+/** One after the other: a barrier stands between two backups. */
+async function unpackSteps(
+  target: DestinationFolders,
+  parts: RestoreParts,
+  { steps: { steps }, options }: { readonly steps: RestoreSteps; readonly options: RestoreOptions },
+): Promise<readonly UnpackedChunk[]> {
+  using threads = new UnpackThreads();
+  const unpacked: UnpackedChunk[] = [];
+  for (const step of steps) {
+    unpacked.push(await unpackStep(target, parts, { step, threads, options }));
+  }
+  return unpacked;
+}
+
 async function unpackStep(
   { folders, owner }: DestinationFolders,
   parts: RestoreParts,
-  { step: { backup, selection, chunks, files }, options: { jobs, signal } }: {
+  { step: { backup, selection, chunks, files }, threads, options: { jobs, signal } }: {
     readonly step: RestoreStep;
+    readonly threads: UnpackThreads;
     readonly options: RestoreOptions;
   },
 ): Promise<UnpackedChunk> {
   const { algorithm } = backup.codec;
   const unpacked = await unpackChunks(parts, {
-    ...{ folder: parts.repository.folder(backup), chunks, jobs },
+    ...{ folder: parts.repository.folder(backup), chunks, threads, jobs },
     sealed: backup.encryption !== null,
     setup: { folders, owner, algorithm, selection },
     ...(signal && { signal }),

@@ -3,7 +3,7 @@ import { mapLimited } from "../../domain/map_limited.ts";
 import type { RestoreParts } from "../parts.ts";
 import { namingObject } from "../naming_object.ts";
 import type { UnpackedChunk, UnpackSetup } from "./unpack_messages.ts";
-import { UnpackThread } from "./unpack_thread.ts";
+import type { UnpackThreads } from "./unpack_thread.ts";
 
 /** More threads than this wait for the disk and for the main thread. */
 const MAX_THREADS = 8;
@@ -16,7 +16,8 @@ export interface UnpackChunksOptions {
   /** Whether they are encrypted. */
   readonly sealed: boolean;
   readonly setup: UnpackSetup;
-  /** How many threads. */
+  readonly threads: UnpackThreads;
+  /** How many of them. */
   readonly jobs: number;
   readonly signal?: AbortSignal;
 }
@@ -30,41 +31,32 @@ export interface UnpackChunksOptions {
  */
 export async function unpackChunks(
   { store, codecs, progress }: RestoreParts,
-  { folder, chunks, sealed, setup, jobs, signal }: UnpackChunksOptions,
+  { folder, chunks, sealed, setup, threads, jobs, signal }: UnpackChunksOptions,
 ): Promise<UnpackedChunk> {
   const failed = new AbortController();
   const either = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
   const largestFirst = chunks.toSorted((left, right) => right.rawBytes - left.rawBytes);
-  const threads: UnpackThread[] = [];
-  const idle: UnpackThread[] = [];
-  const start = () => {
-    const thread = new UnpackThread(setup);
-    threads.push(thread);
-    return thread;
-  };
-  try {
-    const count = Math.max(1, Math.min(jobs, MAX_THREADS));
-    const unpacked = await mapLimited(largestFirst, count, async (object) => {
-      const thread = idle.pop() ?? start();
-      const chunk = await namingObject(`${folder}${object.key}`, async (key) => {
-        const stored = await store.get(key, { signal: either });
-        const onProgress = (rawBytes: number) => progress.advance(rawBytes);
-        const options = { onProgress, signal: either };
-        if (!sealed) return await thread.unpack(stored, { expected: object, ...options });
-        // WebCrypto opens on threads of its own; the thread gets what was compressed.
-        const opened = stored.pipeThrough(codecs.unseal!(key, { expected: object, ...options }));
-        return await thread.unpack(opened, { expected: { rawBytes: object.rawBytes }, ...options });
-      }).catch((error) => {
-        failed.abort(error);
-        throw error;
-      });
-      idle.push(thread);
-      return chunk;
+  const source = threads.begin(setup);
+  const count = Math.max(1, Math.min(jobs, MAX_THREADS));
+  const unpacked = await mapLimited(largestFirst, count, async (object) => {
+    const thread = source.take();
+    const chunk = await namingObject(`${folder}${object.key}`, async (key) => {
+      const stored = await store.get(key, { signal: either });
+      const onProgress = (rawBytes: number) => progress.advance(rawBytes);
+      const options = { onProgress, signal: either };
+      if (!sealed) return await thread.unpack(stored, { expected: object, ...options });
+      // WebCrypto opens on threads of its own; the thread gets what was compressed.
+      const opened = stored.pipeThrough(codecs.unseal!(key, { expected: object, ...options }));
+      return await thread.unpack(opened, { expected: { rawBytes: object.rawBytes }, ...options });
+    }).catch((error) => {
+      failed.abort(error);
+      throw error;
     });
-    return sum(unpacked);
-  } finally {
-    for (const thread of threads) thread.stop();
-  }
+    source.give(thread);
+    return chunk;
+  });
+  source.end();
+  return sum(unpacked);
 }
 
 function sum(chunks: readonly UnpackedChunk[]): UnpackedChunk {

@@ -23,17 +23,21 @@ export class UnpackThread {
   #done = Promise.withResolvers<UnpackedChunk>();
   #onProgress: (rawBytes: number) => void = () => {};
 
-  constructor(setup: UnpackSetup) {
+  constructor() {
     this.#worker.onmessage = (event: MessageEvent<UnpackReply>) => this.#hear(event.data);
     this.#worker.onerror = (event) => {
       event.preventDefault();
       this.#fail(new Error(`an unpacking thread failed: ${event.message}`));
     };
+  }
+
+  /** Says what the next chunks are unpacked for. */
+  setUp(setup: UnpackSetup): void {
     this.#send({ type: "setup", setup });
   }
 
   /**
-   * Unpacks one chunk.
+   * Unpacks one chunk, once it is set up.
    *
    * @throws {IntegrityError} when it is not what is expected; files of it may be on disk by then.
    * @throws {DestinationError} when a file cannot be written.
@@ -93,4 +97,48 @@ function failure(
   if (kind === "integrity") return new IntegrityError(message, hint);
   if (kind === "destination") return new DestinationError(message, hint);
   return new Error(`an unpacking thread threw: ${message}`);
+}
+
+/** Unpacking threads that go from one backup of a chain to the next: starting one takes its time. */
+export class UnpackThreads implements Disposable {
+  readonly #all: UnpackThread[] = [];
+  #idle: UnpackThread[] = [];
+
+  /** All threads are idle, and those that are taken from now on work for `setup`. */
+  begin(setup: UnpackSetup): UnpackThreadSource {
+    const ready: UnpackThread[] = [];
+    const idle = this.#idle;
+    this.#idle = [];
+    return {
+      take: () => {
+        const known = ready.pop();
+        if (known) return known;
+        const thread = idle.pop() ?? this.#start();
+        thread.setUp(setup);
+        return thread;
+      },
+      give: (thread) => void ready.push(thread),
+      end: () => void this.#idle.push(...idle, ...ready),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    for (const thread of this.#all) thread.stop();
+  }
+
+  #start(): UnpackThread {
+    const thread = new UnpackThread();
+    this.#all.push(thread);
+    return thread;
+  }
+}
+
+/** The threads at work on one backup. */
+export interface UnpackThreadSource {
+  /** One that is idle, or a new one. */
+  take(): UnpackThread;
+  /** It is idle again. */
+  give(thread: UnpackThread): void;
+  /** Nobody needs them for this backup any more. */
+  end(): void;
 }
