@@ -7,6 +7,7 @@ import { silentProgress } from "../../src/domain/progress.ts";
 import { BackupEngine } from "../../src/engine/backup_engine.ts";
 import type { BackupParts, RestoreOptions, RestoreReport } from "../../src/engine/parts.ts";
 import { RestoreEngine } from "../../src/engine/restore_engine.ts";
+import { FileSource } from "../../src/postgres/files/file_source.ts";
 import { StreamSource } from "../../src/postgres/replication/stream_base_backup.ts";
 import { SqlServer } from "../../src/postgres/sql_server.ts";
 import { DirectoryStore } from "../../src/storage/directory.ts";
@@ -38,7 +39,10 @@ export class IncrementWorld implements AsyncDisposable {
   readonly #codecs = new WorkerPool(2);
   #restores = 0;
 
-  constructor(cluster: Cluster, folder: string) {
+  readonly #source: "stream" | "files";
+
+  constructor(cluster: Cluster, folder: string, source: "stream" | "files") {
+    this.#source = source;
     const connection = cluster.connection();
     const store = new DirectoryStore(`${folder}/repository`, { create: true });
     this.folder = folder;
@@ -52,6 +56,7 @@ export class IncrementWorld implements AsyncDisposable {
       codecs: this.#codecs,
       server: this.#server,
       baseBackups: new StreamSource(connection),
+      fileBackups: new FileSource(connection),
       programs: {} as BackupParts["programs"],
       clock: systemClock,
       toolVersion: "0.0.0",
@@ -59,13 +64,18 @@ export class IncrementWorld implements AsyncDisposable {
     };
   }
 
-  static async open(cluster: Cluster): Promise<IncrementWorld> {
-    return new IncrementWorld(cluster, await makeServerFolder("backupctl-increments-"));
+  /** @param source where backups come from. @default {"stream"} */
+  static async open(
+    cluster: Cluster,
+    { source = "stream" }: { readonly source?: "stream" | "files" } = {},
+  ): Promise<IncrementWorld> {
+    const folder = await makeServerFolder("backupctl-increments-");
+    return new IncrementWorld(cluster, folder, source);
   }
 
   async full(): Promise<BackupManifest> {
     return await new BackupEngine(this.parts).full({
-      ...{ method: "physical", codec: ZSTD, fastCheckpoint: true },
+      ...{ method: "physical", codec: ZSTD, fastCheckpoint: true, source: this.#source },
     });
   }
 
@@ -74,9 +84,10 @@ export class IncrementWorld implements AsyncDisposable {
     maxChain = 100,
   ): Promise<{ readonly manifest: BackupManifest; readonly because?: string }> {
     const engine = new BackupEngine(this.parts);
-    const choice = await engine.parent({ maxChain });
+    const source = this.#source;
+    const choice = await engine.parent({ maxChain, source });
     if ("because" in choice) return { manifest: await this.full(), because: choice.because };
-    return await engine.incremental({ on: choice, codec: ZSTD, fastCheckpoint: true });
+    return await engine.incremental({ on: choice, codec: ZSTD, fastCheckpoint: true, source });
   }
 
   /** Into a folder of its own, tablespaces too. */
@@ -101,6 +112,7 @@ export class IncrementWorld implements AsyncDisposable {
       const folder = await makeServerFolder("backupctl-plain-");
       const source = `${this.folder}/repository/${this.parts.repository.folder(backup)}`;
       for (const { key, role } of backup.objects) {
+        if (role === "file_list") continue;
         const command = role === "chunk"
           ? `zstd -dcq '${source}${key}' | tar -x -C '${folder}'`
           : `zstd -dcq '${source}${key}' > '${folder}/backup_manifest'`;

@@ -27,7 +27,7 @@ export async function takePhysicalBackup(
   parts: BackupParts,
   run: BackupRun,
 ): Promise<BackupContent> {
-  if (run.options.source === "files") return await takeFilesBackup(parts, run);
+  if (run.options.source === "files" && !run.parent) return await takeFilesBackup(parts, run);
   return await takeStreamBackup(parts, run);
 }
 

@@ -54,6 +54,17 @@ export class PageVerifier {
     this.#kernel = pageKernel(memory);
   }
 
+  /** Indexes of pages that are not right in the memory: new, being written, or damaged. */
+  wrong({ at, count, firstBlock }: Omit<PageRun, "readAgain">): readonly number[] {
+    const found: number[] = [];
+    for (let index = 0; index < count; index++) {
+      const start = at + index * this.#pageBytes;
+      index += this.#kernel.check(start, count - index, firstBlock + index, this.#pageBytes);
+      if (index < count) found.push(index);
+    }
+    return found;
+  }
+
   /** The damaged ones. Those that a later reading found whole are replaced in the memory. */
   verify(run: PageRun): readonly DamagedPage[] {
     const damaged: DamagedPage[] = [];

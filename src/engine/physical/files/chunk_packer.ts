@@ -1,17 +1,20 @@
-import { createHash, type Hash } from "node:crypto";
+import { createHash } from "node:crypto";
 import { BLOCK_BYTES } from "../../../codec/codec.ts";
 import { type Bytes, KiB } from "../../../domain/bytes.ts";
 import { PostgresError } from "../../../domain/errors.ts";
 import {
-  cannotRead,
   type DamagedPage,
   PageVerifier,
   type RelationFile,
   relationFile,
 } from "../../../postgres/postgres.ts";
+import { incrementalFileBytes, incrementalHeader } from "../incremental/incremental_header.ts";
+import { incrementalName } from "../incremental/incremental_name.ts";
 import { tarHeader } from "../tar_header.ts";
-import { TAR_BLOCK_BYTES } from "../tar_member.ts";
 import type { ChunkEntry, FileSetup, PackedFile } from "./file_messages.ts";
+import { FileReading } from "./file_reading.ts";
+import { IncrementScan } from "./increment_scan.ts";
+import { MemberWriter } from "./member_writer.ts";
 
 /** WebAssembly's unit of memory. */
 const WASM_PAGE_BYTES = 64 * KiB;
@@ -20,68 +23,82 @@ const FOLDER_MODE = 0o700;
 
 /**
  * Reads files of the data directory into the blocks of a chunk: a tar whose blocks never split a
- * page. Pages are verified and files hashed where they lie, in one buffer that never moves.
+ * page. Pages are verified and files hashed where they lie, in a buffer that never moves.
  */
 export class ChunkPacker {
   readonly #setup: FileSetup;
-  readonly #emit: (block: Bytes) => Promise<void>;
-  readonly #block: Bytes;
+  readonly #writer: MemberWriter;
   readonly #verifier: PageVerifier | undefined;
-  #filled = 0;
+  readonly #scan: IncrementScan | undefined;
   #files: PackedFile[] = [];
 
   /** @param emit gets each full block; the view is valid until its promise settles. */
   constructor(setup: FileSetup, emit: (block: Bytes) => Promise<void>) {
     this.#setup = setup;
-    this.#emit = emit;
-    const memory = new WebAssembly.Memory({ initial: BLOCK_BYTES / WASM_PAGE_BYTES });
-    this.#block = new Uint8Array(memory.buffer as ArrayBuffer);
-    const { checksums, pageBytes } = setup.pages;
-    this.#verifier = checksums ? new PageVerifier(memory, pageBytes) : undefined;
+    const { pages, since } = setup;
+    const buffers = since === undefined ? 1 : 2;
+    const initial = buffers * BLOCK_BYTES / WASM_PAGE_BYTES;
+    const memory = new WebAssembly.Memory({ initial });
+    const buffer = memory.buffer as ArrayBuffer;
+    this.#writer = new MemberWriter(new Uint8Array(buffer, 0, BLOCK_BYTES), {
+      pageBytes: pages.pageBytes,
+      emit,
+    });
+    this.#verifier = pages.checksums ? new PageVerifier(memory, pages.pageBytes) : undefined;
+    if (since === undefined) return;
+    const aside = new Uint8Array(buffer, BLOCK_BYTES, BLOCK_BYTES);
+    this.#scan = new IncrementScan(aside, { since, pages, verifier: this.#verifier });
   }
 
   /** Appends a member. @throws {PostgresError} when a file cannot be read. */
   async add(entry: ChunkEntry): Promise<void> {
-    if (entry.type === "folder") return await this.#header(entry.path, "directory", 0);
+    if (entry.type === "folder") return await this.#begin(entry.path, { type: "directory" });
     if (entry.type === "content") return await this.#content(entry);
     const path = `${this.#setup.dataDirectory}/${entry.path}`;
-    using file = open(path, { mayBeMissing: entry.type === "file" });
-    if (!file) return;
-    const info = file.statSync();
-    if (!info.isFile) return; // another thing by now
-    if (entry.type === "wal" && entry.size !== undefined && entry.size !== info.size) {
-      throw new PostgresError(`${path} has ${info.size} bytes, not ${entry.size}`);
-    }
-    const packed = await this.#file(entry.path, { file, info });
-    if (entry.type === "file") this.#files.push(packed);
+    using file = FileReading.open(path, { mayBeMissing: entry.type === "file" });
+    if (!file?.info.isFile) return; // it may be another thing by now
+    if (entry.type === "wal") return await this.#wal(file, entry);
+    const relation = relationFile(entry.path);
+    const blocks = relation && this.#scan?.changed(file, { relation, known: entry.known });
+    const packed = relation && blocks
+      ? await this.#increment(file, { path: entry.path, relation, blocks })
+      : await this.#whole(file, { path: entry.path, relation });
+    this.#files.push({ ...packed, ...identity(file.info, { path: entry.path, packed }) });
   }
 
   /** Ends the tar. @returns the files that are in it. */
   async finish(): Promise<readonly PackedFile[]> {
-    await this.#append(new Uint8Array(2 * TAR_BLOCK_BYTES));
-    await this.#flush();
+    await this.#writer.finish();
     const files = this.#files;
     this.#files = [];
     return files;
   }
 
-  async #content(
-    { path, bytes, modifiedAt, listed }: Extract<ChunkEntry, { readonly type: "content" }>,
-  ): Promise<void> {
-    await this.#header(path, "file", bytes.length);
-    for (let at = 0; at < bytes.length; at += TAR_BLOCK_BYTES) {
-      await this.#append(bytes.subarray(at, at + TAR_BLOCK_BYTES));
+  async #wal(file: FileReading, entry: Extract<ChunkEntry, { type: "wal" }>): Promise<void> {
+    const { info: { size }, path } = file;
+    if (entry.size !== undefined && entry.size !== size) {
+      throw new PostgresError(`${path} has ${size} bytes, not ${entry.size}`);
     }
-    await this.#pad(bytes.length);
+    await this.#whole(file, { path: entry.path, relation: undefined });
+  }
+
+  async #content(
+    { path, bytes, modifiedAt, listed }: Extract<ChunkEntry, { type: "content" }>,
+  ): Promise<void> {
+    await this.#begin(path, { type: "file", size: bytes.length });
+    await this.#writer.bytes(bytes);
+    await this.#writer.pad();
     const sha256 = createHash("sha256").update(bytes).digest("hex");
     if (listed) this.#files.push({ path, size: bytes.length, modifiedAt, sha256 });
   }
 
-  async #header(
+  async #begin(
     path: string,
-    type: "file" | "directory",
-    size: number,
-    info?: Deno.FileInfo,
+    { type, size = 0, info }: {
+      readonly type: "file" | "directory";
+      readonly size?: number;
+      readonly info?: Deno.FileInfo;
+    },
   ): Promise<void> {
     const header = tarHeader({
       ...{ path, type, size, modifiedAt: info?.mtime?.getTime() ?? 0 },
@@ -89,155 +106,109 @@ export class ChunkPacker {
       uid: info?.uid ?? 0,
       gid: info?.gid ?? 0,
     });
-    await this.#append(header);
+    await this.#writer.begin(header, size);
   }
 
-  async #file(
-    path: string,
-    { file, info }: { readonly file: Deno.FsFile; readonly info: Deno.FileInfo },
+  async #whole(
+    file: FileReading,
+    { path, relation }: { readonly path: string; readonly relation: RelationFile | undefined },
   ): Promise<PackedFile> {
-    const { size } = info;
-    await this.#header(path, "file", size, info);
-    const reading = new FileReading(path, file, createHash("sha256"));
-    const relation = this.#verifier && relationFile(path);
+    const { info } = file;
+    const hash = createHash("sha256");
     const damaged: DamagedPage[] = [];
-    while (reading.position < size) {
-      const room = Math.min(this.#contentRoom(size, reading.position), size - reading.position);
-      if (room === 0) {
-        await this.#flush();
-        continue;
-      }
-      const at = this.#filled;
-      const view = this.#block.subarray(at, at + room);
-      reading.fill(view);
-      if (relation) damaged.push(...this.#verify(reading, { relation, at, length: room }));
-      reading.done(view);
-      this.#filled += room;
+    await this.#begin(path, { type: "file", size: info.size, info });
+    await this.#writer.fill(info.size, ({ view, at, position }) => {
+      const present = file.read(position, view);
+      if (relation) damaged.push(...this.#verify(file, { relation, at, position, present }));
+      hash.update(view);
+    });
+    await this.#writer.pad();
+    return described(path, { info, size: info.size, sha256: hash.digest("hex"), damaged });
+  }
+
+  /** The pages that changed, in PostgreSQL's format. */
+  async #increment(
+    file: FileReading,
+    { path, relation, blocks }: {
+      readonly path: string;
+      readonly relation: RelationFile;
+      readonly blocks: Uint32Array;
+    },
+  ): Promise<PackedFile> {
+    const { info } = file;
+    const { pageBytes } = this.#setup.pages;
+    const size = incrementalFileBytes(blocks.length);
+    const head = incrementalHeader(blocks, info.size / pageBytes);
+    const hash = createHash("sha256").update(head);
+    const damaged: DamagedPage[] = [];
+    const name = incrementalName(path);
+    await this.#begin(name, { type: "file", size, info });
+    await this.#writer.bytes(head);
+    for (let from = 0; from < blocks.length;) {
+      const count = runLength(blocks, from);
+      const start = blocks[from]! * pageBytes;
+      await this.#writer.fill(count * pageBytes, ({ view, at, position: offset }) => {
+        const position = start + offset;
+        const present = file.read(position, view);
+        damaged.push(...this.#verify(file, { relation, at, position, present }));
+        hash.update(view);
+      });
+      from += count;
     }
-    await this.#pad(size);
-    return {
-      ...{ path, size, modifiedAt: info.mtime?.getTime() ?? 0, sha256: reading.hash.digest("hex") },
-      inode: info.ino ?? 0,
-      bornAt: info.birthtime?.getTime() ?? null,
-      ...(damaged.length > 0 && { damaged }),
-    };
+    await this.#writer.pad();
+    return described(name, { info, size, sha256: hash.digest("hex"), damaged });
   }
 
   /** A part of a page at the end of a file is being written. */
   #verify(
-    reading: FileReading,
-    { relation, at, length }: {
+    file: FileReading,
+    { relation, at, position, present }: {
       readonly relation: RelationFile;
+      /** In the memory. */
       readonly at: number;
-      readonly length: number;
+      /** In the file. */
+      readonly position: number;
+      /** Bytes of the file in the memory. */
+      readonly present: number;
     },
   ): readonly DamagedPage[] {
+    if (!this.#verifier) return [];
     const { pageBytes, segmentPages } = this.#setup.pages;
-    const { position } = reading;
-    return this.#verifier!.verify({
+    return this.#verifier.verify({
       at,
-      count: Math.floor(Math.min(length, reading.end - position) / pageBytes),
+      count: Math.floor(present / pageBytes),
       firstBlock: relation.segment * segmentPages + position / pageBytes,
-      readAgain: (index, into) => reading.again(position + index * pageBytes, into),
+      readAgain: (index, into) => file.again(position + index * pageBytes, into),
     });
   }
-
-  /** How many bytes of a file fit into the block: all the rest of it, or whole pages. */
-  #contentRoom(size: number, position: number): number {
-    const { pageBytes } = this.#setup.pages;
-    const room = BLOCK_BYTES - this.#filled;
-    if (size - position <= room) return room;
-    const end = Math.floor((position + room) / pageBytes) * pageBytes;
-    return Math.max(0, end - position);
-  }
-
-  async #pad(size: number): Promise<void> {
-    const missing = (TAR_BLOCK_BYTES - size % TAR_BLOCK_BYTES) % TAR_BLOCK_BYTES;
-    if (missing > 0) await this.#append(new Uint8Array(missing));
-  }
-
-  /** Bytes that must not be split. */
-  async #append(bytes: Bytes): Promise<void> {
-    if (this.#filled + bytes.length > BLOCK_BYTES) await this.#flush();
-    this.#block.set(bytes, this.#filled);
-    this.#filled += bytes.length;
-  }
-
-  async #flush(): Promise<void> {
-    const block = this.#block.subarray(0, this.#filled);
-    this.#filled = 0;
-    if (block.length > 0) await this.#emit(block);
-  }
 }
 
-/** One file on its way from its first byte to the length that its header promised. */
-class FileReading {
-  readonly hash: Hash;
-  /** Of the next byte. */
-  position = 0;
-  /** Where the file turned out to end, when it was cut meanwhile. */
-  end = Number.POSITIVE_INFINITY;
-  readonly #path: string;
-  readonly #file: Deno.FsFile;
-
-  constructor(path: string, file: Deno.FsFile, hash: Hash) {
-    this.#path = path;
-    this.#file = file;
-    this.hash = hash;
-  }
-
-  /** Zeros stand for what is no longer there: recovery cuts the file again. */
-  fill(view: Bytes): void {
-    let filled = 0;
-    while (filled < view.length && this.end === Number.POSITIVE_INFINITY) {
-      const count = this.#read(view.subarray(filled));
-      if (count === 0) this.end = this.position + filled;
-      filled += count;
-    }
-    if (filled < view.length) view.fill(0, filled);
-  }
-
-  /** They are final. */
-  done(view: Bytes): void {
-    this.hash.update(view);
-    this.position += view.length;
-  }
-
-  /** Reads a part again. @returns false when it is no longer there. */
-  again(position: number, into: Bytes): boolean {
-    const next = this.#file.seekSync(0, Deno.SeekMode.Current);
-    this.#file.seekSync(position, Deno.SeekMode.Start);
-    let filled = 0;
-    while (filled < into.length) {
-      const count = this.#read(into.subarray(filled));
-      if (count === 0) break;
-      filled += count;
-    }
-    this.#file.seekSync(next, Deno.SeekMode.Start);
-    return filled === into.length;
-  }
-
-  #read(view: Bytes): number {
-    try {
-      return this.#file.readSync(view) ?? 0;
-    } catch (error) {
-      throw cannotRead(this.#path, error);
-    }
-  }
-}
-
-function open(
+function described(
   path: string,
-  { mayBeMissing }: { readonly mayBeMissing: boolean },
-): Deno.FsFile | undefined {
-  try {
-    return Deno.openSync(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw cannotRead(path, error);
-    if (mayBeMissing) return undefined;
-    throw new PostgresError(
-      `${path} was removed before it could be copied`,
-      "raise wal_keep_size, or max_replication_slots so that a slot can keep the WAL",
-    );
-  }
+  { info, size, sha256, damaged }: {
+    readonly info: Deno.FileInfo;
+    readonly size: number;
+    readonly sha256: string;
+    readonly damaged: readonly DamagedPage[];
+  },
+): PackedFile {
+  const modifiedAt = info.mtime?.getTime() ?? 0;
+  return { path, size, modifiedAt, sha256, ...(damaged.length > 0 && { damaged }) };
+}
+
+/** A damaged page may have been mended by hand, without a new LSN: such a file is copied again. */
+function identity(
+  { size, ino, birthtime }: Deno.FileInfo,
+  { path, packed }: { readonly path: string; readonly packed: PackedFile },
+): Pick<PackedFile, "identity"> {
+  if (ino === null || birthtime === null || packed.damaged) return {};
+  if (relationFile(path)?.fork !== "main") return {};
+  return { identity: { path, size, inode: ino, bornAt: birthtime.getTime() } };
+}
+
+/** How many numbers from `from` on follow each other. */
+function runLength(blocks: Uint32Array, from: number): number {
+  let end = from + 1;
+  while (end < blocks.length && blocks[end] === blocks[end - 1]! + 1) end += 1;
+  return end - from;
 }

@@ -9,20 +9,32 @@ import type {
   PageLayout,
 } from "../../../postgres/postgres.ts";
 
+/** What tells a file from another one that once had, or will have, its path. */
+export interface FileIdentity {
+  /** In bytes. */
+  readonly size: number;
+  readonly inode: number;
+  /** Milliseconds since 1970. */
+  readonly bornAt: number;
+}
+
 /** What a thread works with; said once. */
 export interface FileSetup {
   /** Absolute. */
   readonly dataDirectory: string;
   readonly codec: CodecSpec;
   readonly pages: PageLayout;
-  /** Of this backup. */
-  readonly startLsn: Lsn;
+  /** Of an increment: where its parent began. Pages that are older are in the parent. */
+  readonly since?: Lsn;
 }
 
 /** One member of a chunk. */
 export type ChunkEntry =
-  /** A file as it lies in the data directory; when it has vanished, it is left out. */
-  | { readonly type: "file"; readonly path: string }
+  /**
+   * A file as it lies in the data directory; when it has vanished, it is left out. When it is still
+   * the one that the parent knew, only what changed in it.
+   */
+  | { readonly type: "file"; readonly path: string; readonly known?: FileIdentity }
   /** A file that must be there and be so long. */
   | { readonly type: "wal"; readonly path: string; readonly size: number | undefined }
   /** A file that the main thread has. */
@@ -47,15 +59,17 @@ export type FileRequest =
 
 /** A file that was stored. */
 export interface PackedFile {
+  /** The member's name; of a file of which pages are stored, not the file's own. */
   readonly path: string;
   readonly size: number;
   /** Milliseconds since 1970. */
   readonly modifiedAt: number;
   readonly sha256: string;
-  /** The file itself, so that an increment knows it again: absent for what came as content. */
-  readonly inode?: number;
-  /** Milliseconds since 1970; null where the file system does not know. */
-  readonly bornAt?: number | null;
+  /** For the next increment; absent when nothing could be left out of this file by it. */
+  readonly identity?: FileIdentity & {
+    /** The file's own. */
+    readonly path: string;
+  };
   /** Absent when all pages are good, or none were verified. */
   readonly damaged?: readonly DamagedPage[];
 }

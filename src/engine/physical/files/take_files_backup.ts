@@ -1,17 +1,18 @@
-import { formatLsn, type Lsn } from "../../../domain/lsn.ts";
+import { formatLsn, type Lsn, parseLsn } from "../../../domain/lsn.ts";
 import { IntegrityError, PostgresError, RunFailedError } from "../../../domain/errors.ts";
 import {
   backupManifestText,
   type DataFileList,
   type FileBackup,
+  IncrementRefusedError,
 } from "../../../postgres/postgres.ts";
 import type { BackupContent, BackupParts, BackupRun } from "../../parts.ts";
 import { ObjectUpload } from "../object_upload.ts";
 import { REQUIRED_FILES } from "../required_files.ts";
 import { ChunkUploads, type StoredChunk } from "./chunk_uploads.ts";
 import { damagedPages, describeDamage } from "./damaged_pages.ts";
-import type { ChunkEntry, PackedFile } from "./file_messages.ts";
-import { fileListText } from "./file_list.ts";
+import type { ChunkEntry, FileSetup, PackedFile } from "./file_messages.ts";
+import { fileListText, type KnownFiles, knownFiles } from "./file_list.ts";
 import { FileThread } from "./file_thread.ts";
 import { pacer } from "./pacer.ts";
 import { planChunks } from "./plan_chunks.ts";
@@ -27,17 +28,18 @@ export async function takeFilesBackup(
   parts: BackupParts,
   run: BackupRun,
 ): Promise<BackupContent> {
-  const { options, slot } = run;
+  const { options, slot, parent } = run;
   const { fileBackups, progress, server } = parts;
   if (!fileBackups) throw new PostgresError("this program cannot read the server's files");
   const databases = await server.databases();
+  const known = parent && await knownFiles(parts, parent, options);
   progress.begin("waiting for the checkpoint");
   await using backup = await fileBackups.start({
     label: options.label ?? slot.id,
     fastCheckpoint: options.fastCheckpoint ?? false,
     ...(options.signal && { signal: options.signal }),
   });
-  const taken = await new FilesBackup(parts, { run, backup }).take();
+  const taken = await new FilesBackup(parts, { run, backup, known }).take();
   return {
     ...taken,
     tablespaces: backup.tablespaces,
@@ -56,18 +58,25 @@ class FilesBackup {
   readonly #signal: AbortSignal;
   readonly #threads: readonly FileThread[];
   readonly #uploads: ChunkUploads;
+  readonly #known: KnownFiles | undefined;
 
+  /** @param options.known of an increment: the files of its parent. */
   constructor(
     parts: BackupParts,
-    { run, backup }: { readonly run: BackupRun; readonly backup: FileBackup },
+    { run, backup, known }: {
+      readonly run: BackupRun;
+      readonly backup: FileBackup;
+      readonly known: KnownFiles | undefined;
+    },
   ) {
+    this.#known = known;
     this.#parts = parts;
     this.#run = run;
     this.#backup = backup;
     const { codec, maxRateKb, signal } = run.options;
-    const { dataDirectory, pages, startLsn } = backup;
+    const { dataDirectory, pages } = backup;
     this.#signal = AbortSignal.any([backup.lost, ...(signal ? [signal] : [])]);
-    const setup = { dataDirectory, codec, pages, startLsn };
+    const setup = { dataDirectory, codec, pages, ...sinceOf(run) };
     this.#threads = Array.from({ length: parts.codecs.size }, () => new FileThread(setup));
     const pace = pacer(maxRateKb, { clock: parts.clock, signal: this.#signal });
     this.#uploads = new ChunkUploads(this.#threads, {
@@ -105,7 +114,7 @@ class FilesBackup {
   async #take(): Promise<Taken> {
     const data = await this.#copyFiles();
     const control = await this.#backup.controlFile();
-    const end = await this.#backup.stop();
+    const end = await this.#end();
     const last = await this.#copyEnd(control, end);
     const files = [...data, ...last].flatMap(({ packed }) => packed.files);
     const positions = { startLsn: this.#backup.startLsn, ...end };
@@ -127,6 +136,20 @@ class FilesBackup {
     };
   }
 
+  /** Of an increment, the label says what it stands on, as PostgreSQL's own do. */
+  async #end(): Promise<Awaited<ReturnType<FileBackup["stop"]>>> {
+    const { parent, identity } = this.#run;
+    const end = await this.#backup.stop();
+    if (!parent) return end;
+    if (parent.timeline !== end.timeline) {
+      throw new IncrementRefusedError(`the server was promoted to timeline ${end.timeline}`);
+    }
+    if (identity.version < LABELS_INCREMENTS_SINCE) return end;
+    const lines =
+      `INCREMENTAL FROM LSN: ${parent.startLsn}\nINCREMENTAL FROM TLI: ${parent.timeline}\n`;
+    return { ...end, label: new Uint8Array([...end.label, ...new TextEncoder().encode(lines)]) };
+  }
+
   async #copyFiles(): Promise<readonly StoredChunk[]> {
     const { dataDirectory, versionFolder, tablespaces } = this.#backup;
     const { progress } = this.#parts;
@@ -139,14 +162,19 @@ class FilesBackup {
     if (list.skipped.length > 0) {
       progress.note(`left out, no regular files: ${shown(list.skipped)}`);
     }
-    progress.begin("copying the cluster", list.files.reduce((sum, { size }) => sum + size, 0));
+    const bytes = list.files.reduce((sum, { size }) => sum + size, 0);
+    if (this.#known) progress.begin("copying what changed");
+    else progress.begin("copying the cluster", bytes);
     return await this.#uploads.store(this.#chunks(list));
   }
 
   #chunks({ files, folders }: DataFileList): readonly (readonly ChunkEntry[])[] {
     const planned = planChunks(files, { threads: this.#threads.length });
     const chunks = planned.map(({ files }) =>
-      files.map(({ path }) => ({ type: "file", path } as const))
+      files.map(({ path }): ChunkEntry => {
+        const known = this.#known?.get(path);
+        return { type: "file", path, ...(known && { known }) };
+      })
     );
     return [folders.map((path) => ({ type: "folder", path } as const)), ...chunks];
   }
@@ -216,6 +244,14 @@ class FilesBackup {
     upload.close();
     return await upload.finished;
   }
+}
+
+/** From this version on servers refuse to start from an increment alone. */
+const LABELS_INCREMENTS_SINCE = 170_000;
+
+/** Of an increment: the position from which on pages may have changed. */
+function sinceOf({ parent }: BackupRun): Pick<FileSetup, "since"> {
+  return parent?.startLsn ? { since: parseLsn(parent.startLsn) } : {};
 }
 
 /** Bytes of WAL in one chunk, about. */

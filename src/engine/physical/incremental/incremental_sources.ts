@@ -2,12 +2,13 @@ import type { BackupManifest } from "../../../catalog/catalog.ts";
 import { IntegrityError, KeyError } from "../../../domain/errors.ts";
 import type { ServerIdentity } from "../../../postgres/postgres.ts";
 import type { BackupParts, IncrementalSource } from "../../parts.ts";
+import { fileIncrements } from "../files/file_increments.ts";
 import { readFileList } from "./file_list.ts";
 import { serverIncrements } from "./server_increments.ts";
 import { storedManifest } from "./stored_manifest.ts";
 
 /** The ways to find what changed, the best first. */
-const SOURCES: readonly IncrementalSource[] = [serverIncrements];
+const SOURCES: readonly IncrementalSource[] = [serverIncrements, fileIncrements];
 
 /** What an increment would be. */
 export interface SourceQuestion {

@@ -14,17 +14,21 @@ export interface ManifestParts {
 }
 
 /**
- * PostgreSQL's backup_manifest of a backup, opened and checked while it is read.
+ * PostgreSQL's backup_manifest of a backup, or another of its lists, opened and checked while it is
+ * read.
  *
  * @throws {IntegrityError} naming the object when it is damaged or missing.
  */
 export async function* storedManifest(
   { store, repository, codecs }: ManifestParts,
   backup: BackupManifest,
-  { signal }: { readonly signal?: AbortSignal } = {},
+  { signal, role = "backup_manifest" }: {
+    readonly signal?: AbortSignal;
+    readonly role?: "backup_manifest" | "file_list";
+  } = {},
 ): AsyncGenerator<Bytes> {
-  const object = backup.objects.find(({ role }) => role === "backup_manifest");
-  if (!object) throw new IntegrityError(`backup ${backup.id} has no backup_manifest`);
+  const object = backup.objects.find((candidate) => candidate.role === role);
+  if (!object) throw new IntegrityError(`backup ${backup.id} has no ${role}`);
   const reading = signal ? { signal } : {};
   const key = `${repository.folder(backup)}${object.key}`;
   const form = { expected: object, ...sealedAs(backup, key) };
