@@ -6,7 +6,8 @@
  */
 import { X509Certificate } from "node:crypto";
 import { statfs } from "node:fs/promises";
-import { readChecks } from "../../catalog/checks.ts";
+import { listChecks, readChecks } from "../../catalog/checks.ts";
+import { WAL_SUBJECT } from "../../catalog/wal_checks.ts";
 import type { Config, Environment } from "../../config/config.ts";
 import type {
   AlertSnapshot,
@@ -96,8 +97,15 @@ async function readDamage(
     const checks = await readChecks(store, { cluster, systemIdentifier, signal });
     for (const [backupId, { damagedAt, drillFailedAt }] of checks) {
       if (!backups.has(backupId)) continue;
-      if (damagedAt) damaged.push({ backupId, by: "verify", foundAt: damagedAt });
-      else if (drillFailedAt) damaged.push({ backupId, by: "drill", foundAt: drillFailedAt });
+      const subject = backupId;
+      if (damagedAt) damaged.push({ subject, by: "verify", foundAt: damagedAt });
+      else if (drillFailedAt) damaged.push({ subject, by: "drill", foundAt: drillFailedAt });
+    }
+    const place = { cluster, systemIdentifier, kind: "verified", subject: WAL_SUBJECT } as const;
+    const ofWal = await listChecks(store, place, { signal });
+    const last = ofWal.findLast(({ outcome }) => outcome !== "sampled");
+    if (last?.outcome === "damaged") {
+      damaged.push({ subject: WAL_SUBJECT, by: "verify", foundAt: last.at });
     }
   }
   return damaged;

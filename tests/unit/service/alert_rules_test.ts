@@ -203,7 +203,7 @@ const CASES: readonly {
   },
   {
     title: "a backup that was read back and is damaged",
-    snapshot: { damaged: [{ backupId: "b1", by: "verify", foundAt: before(HOUR) }] },
+    snapshot: { damaged: [{ subject: "b1", by: "verify", foundAt: before(HOUR) }] },
     finds: ["backup_damaged/b1 critical"],
   },
   {
@@ -479,7 +479,7 @@ Deno.test("the rules are pure: the same snapshot finds the same, and none is cha
   fc.assert(
     fc.property(snapshots, ({ damaged, gone, backlogMinutes, fullDays, message }) => {
       const snapshot = aSnapshot({
-        ...(damaged && { damaged: [{ backupId: message, by: "drill", foundAt: TAKEN_AT }] }),
+        ...(damaged && { damaged: [{ subject: message, by: "drill", foundAt: TAKEN_AT }] }),
         ...(gone && { repository: undefined, problems: [{ part: "repository", message }] }),
         ...(!gone && fullDays !== undefined && {
           repository: aRepository({

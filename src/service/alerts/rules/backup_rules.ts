@@ -34,15 +34,17 @@ export const backupUnreadable: Rule = ({ repository }) => {
 
 /** Somebody read a backup back, or restored it, and it was not right. */
 export const backupDamaged: Rule = ({ damaged }) =>
-  damaged && atMost(damaged.map(({ backupId, by, foundAt }) => ({
+  damaged && atMost(damaged.map(({ subject, by, foundAt }) => ({
     rule: "backup_damaged",
-    subject: backupId,
+    subject,
     severity: "critical",
-    title: by === "verify"
-      ? `backup ${backupId} is damaged`
-      : `backup ${backupId} could not be restored by a drill`,
+    title: subject === "wal"
+      ? "the WAL archive is damaged"
+      : by === "verify"
+      ? `backup ${subject} is damaged`
+      : `backup ${subject} could not be restored by a drill`,
     detail: `${by} found it at ${foundAt.toISOString()}.`,
-    hint: `take a new backup; "backupctl verify --backup-id ${backupId}" looks again`,
+    hint: "take a new backup now; what is damaged cannot be made good",
   })));
 
 /** A run that is wanted every so often has not succeeded for too long. */

@@ -16,9 +16,10 @@ export interface DiskSpace {
   readonly totalBytes: number;
 }
 
-/** A backup in which damage was found. */
+/** A backup, or the archive of WAL, in which damage was found. */
 export interface DamagedBackup {
-  readonly backupId: string;
+  /** A backup's name, or `wal`. */
+  readonly subject: string;
   /** By reading it back, or by restoring it. */
   readonly by: "verify" | "drill";
   readonly foundAt: Date;
