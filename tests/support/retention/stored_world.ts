@@ -59,18 +59,23 @@ export async function storeWorld(
 ): Promise<void> {
   const parts = pruneParts(store, { cluster });
   await parts.repository.prepare();
-  const shift = parts.clock.now().getTime() - world.now;
+  const shift = shiftOf(world);
   for (const system of world.systems) {
     for (const backup of system.backups) {
       await storeBackup(backup, { system, store, cluster, shift });
-      const until = backup.pin?.until;
       if (backup.pin) {
-        const keep = { until: until == null ? null : new Date(until + shift) };
+        const { until } = backup.pin;
+        const keep = { until: until === null ? null : new Date(until + shift) };
         await parts.notes.add(placeOf(system, backup), { keep });
       }
     }
     await storeWal(system, store, cluster);
   }
+}
+
+/** From the world's time to ours, and a little: nothing may fall on the edge of a window. */
+export function shiftOf(world: HistoryWorld): number {
+  return systemClock.now().getTime() - world.now - 30 * 60_000;
 }
 
 /** A real name for the one that the model has: `F3` ends in 3 seconds. */
