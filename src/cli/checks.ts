@@ -14,6 +14,20 @@ export interface Check {
   readonly hint?: string;
   /** The exit status that this failure stands for. */
   readonly status?: number;
+  /** Older than a rule of the configuration allows: a failure for those who ask for freshness. */
+  readonly stale?: true;
+  /** For monitoring systems. */
+  readonly figures?: readonly CheckFigure[];
+}
+
+/** One figure of a check. */
+export interface CheckFigure {
+  readonly label: string;
+  readonly value: number;
+  /** `s`, `B`, `%` or nothing. */
+  readonly unit: string;
+  /** Above it something is wrong. */
+  readonly warn?: number;
 }
 
 /** What was found, and that it is well. */

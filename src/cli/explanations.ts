@@ -103,14 +103,16 @@ export const EXPLANATIONS: readonly Explanation[] = [
   {
     code: "LEASE_LOST",
     status: 11,
-    meaning: "The run was suspended until others could take over, and stopped before its next write.",
+    meaning:
+      "The run was suspended until others could take over, and stopped before its next write.",
     remedy: "Run the command again. Was the machine asleep, or the store out of reach for long?",
   },
   {
     code: "KEY",
     status: 12,
     meaning: "An identity that opens encrypted objects is missing, is none, or is another one's.",
-    remedy: 'Give the right one with --identity or encryption.identity_file; "backupctl key check" ' +
+    remedy:
+      'Give the right one with --identity or encryption.identity_file; "backupctl key check" ' +
       "tells what an identity opens.",
   },
   {
@@ -118,6 +120,12 @@ export const EXPLANATIONS: readonly Explanation[] = [
     status: 13,
     meaning: "The PostgreSQL version, or a client program's, cannot do what was asked.",
     remedy: "Install client programs of at least the server's major, or set postgres.bin.",
+  },
+  {
+    code: "STALE",
+    status: 14,
+    meaning: "The newest full backup, or WAL that waits, is older than a rule allows.",
+    remedy: 'See "backupctl test" for which; alerts.rules has full_max_age and wal_lag.',
   },
   {
     code: "ARCHIVE_CONFLICT",

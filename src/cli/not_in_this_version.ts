@@ -9,13 +9,11 @@ const WORDS: Readonly<Record<string, string>> = {
 const FLAGS: Readonly<Record<string, readonly string[]>> = {
   "backup full": ["--keep"],
   "backup incremental": ["--keep"],
-  "test": ["--deep", "--exit-on-stale", "--nagios"],
 };
 
 const FLAG_HINTS: Readonly<Record<string, string>> = {
   "backup full": 'see "backupctl backup full --help"',
   "backup incremental": 'see "backupctl backup incremental --help"',
-  "test": 'see "backupctl test --help"',
 };
 
 /**

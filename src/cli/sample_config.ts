@@ -54,12 +54,18 @@ export const SAMPLE_CONFIG =
 #   format: auto                      # text on a terminal, JSON lines elsewhere
 #   file: /var/log/backupctl.log
 
-# What to keep, and when to run. Both are checked, and not acted on by this version: it has neither
-# "prune" nor "schedule" yet, so run "backupctl backup full" from cron.
+# What "prune" keeps, and what "schedule --daemon" runs; "schedule" shows when. An entry may have a
+# timezone such as America/Sao_Paulo, a jitter such as 5m (it begins up to so much later), and
+# "missed: skip" (what nobody was there for is not made up for).
 retention: "weekly-retain=4,monthly-retain=3,pitr-window=14d,min-redundancy=1"
 
 schedule:
   - { name: full, cron: "0 2 * * 0", run: "backup full --label weekly" }
   - { name: incremental, cron: "0 */6 * * *", run: "backup incremental" }
   - { name: prune, cron: "0 3 * * 0", run: "prune" }
+
+# Where "schedule --daemon" shows the status page, /metrics and /healthz. Any other address than this
+# machine's own needs a token.
+# listen: 127.0.0.1:9187
+# listen_token_file: /etc/backupctl/token
 `;

@@ -173,6 +173,14 @@ export class VersionError extends BackupctlError {
   readonly exitCode = 13;
 }
 
+/** The newest full backup, or WAL that waits, is older than a rule of the configuration allows. */
+export class StaleError extends BackupctlError {
+  /** Stable, see {@link BackupctlError.code}. */
+  readonly code = "STALE";
+  /** See {@link BackupctlError.exitCode}. */
+  readonly exitCode = 14;
+}
+
 /** The archive holds a WAL file of this name with other content; nothing was overwritten. */
 export class ArchiveConflictError extends BackupctlError {
   /** Stable, see {@link BackupctlError.code}. */

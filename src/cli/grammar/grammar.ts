@@ -85,14 +85,30 @@ const restore = command(
 
 const test = command(
   "test",
-  object({ command: constant("test") }),
+  object({
+    command: constant("test"),
+    deep: withDefault(
+      flag("--deep", { description: message`Send a WAL segment the whole way and wait for it` }),
+      false,
+    ),
+    exitOnStale: withDefault(
+      flag("--exit-on-stale", {
+        description: message`Exit status 14 when the rules full_max_age or wal_lag are broken`,
+      }),
+      false,
+    ),
+    nagios: withDefault(
+      flag("--nagios", { description: message`One line with figures, exit status 0, 1, 2 or 3` }),
+      false,
+    ),
+  }),
   helpPage({
     brief: "Check that a backup can be taken",
     description:
-      "Checks the configuration, PostgreSQL and the role's rights, the client programs, the " +
-      "repository, the disk and the age of the newest backup. Each line says ok, warning or " +
-      "failed, with a remedy. It stores one small object and removes it again.",
-    examples: ["test", "test --output json"],
+      "Checks the configuration, PostgreSQL and the role's rights, archiving, the client " +
+      "programs, the repository, the disk and the age of the newest backups. Each line says ok, " +
+      "warning or failed, with a remedy. It stores one small object and removes it again.",
+    examples: ["test", "test --deep", "test --quiet --exit-on-stale", "test --nagios"],
     aliases: ["check"],
   }),
 );

@@ -105,14 +105,12 @@ Deno.test("readCommandLine() never repeats a password on the command line", () =
 const missing = [
   "prune",
   "prune --policy monthly-retain=3,weekly-retain=4",
-  "schedule --daemon",
   "expire",
   "delete retain FULL 5",
   "keep 20261123T022415Z-F",
   "annotate",
   "schema",
   "backup full --keep",
-  "test --deep",
   "--cluster main backup incremental --keep",
 ];
 for (const args of missing) {
@@ -176,6 +174,10 @@ const pages = [
   "repo",
   "repo ls",
   "repo cat",
+  "key",
+  "key generate",
+  "key check",
+  "key rekey",
   "explain",
   "version",
 ];
