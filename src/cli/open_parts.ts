@@ -21,11 +21,35 @@ import type { Log } from "../log/log.ts";
 import type { ObjectStore } from "../storage/storage.ts";
 import type { Context } from "./context.ts";
 
-/** The object store or folder that the configuration names. @throws {ConfigError} when none. */
-export async function openStore(config: Config, log?: Log): Promise<ObjectStore> {
-  const store = await storeOf(config, log);
+/**
+ * The object store or folder that the configuration names.
+ *
+ * @param log hears of retries, and of the first time that something cannot be cleaned up, unless
+ *   removing is what the store is opened for.
+ * @throws {ConfigError} when none is configured.
+ */
+export async function openStore(
+  config: Config,
+  log?: Log,
+  { removes = false }: { readonly removes?: boolean } = {},
+): Promise<ObjectStore> {
+  const found = await storeOf(config, log);
+  const store = log && !removes ? await tellingStore(found, config, log) : found;
   if (config.encryption) (await import("./seals.ts")).rememberStore(config, store);
   return store;
+}
+
+async function tellingStore(
+  store: ObjectStore,
+  { cluster }: Config,
+  log: Log,
+): Promise<ObjectStore> {
+  const { tellingRefusedDeletes } = await import("./telling_store.ts");
+  return tellingRefusedDeletes(store, ({ message }) => {
+    const text = `something that is of no use any more stays in the repository: ${message}; ` +
+      "where these credentials may only add (append-only), prune removes it with its own";
+    log.warning("storage.delete_refused", text, { cluster });
+  });
 }
 
 async function storeOf({ repository }: Config, log?: Log): Promise<ObjectStore> {

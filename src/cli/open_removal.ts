@@ -23,7 +23,7 @@ export async function withRemovalParts<T>(
   { session, context, dryRun, work }: RemovalWork<T>,
 ): Promise<T> {
   const { config } = session.loaded;
-  const store = await openStore(config, session.log);
+  const store = await openStore(config, session.log, { removes: true });
   try {
     const repository = await openCatalog(store, config);
     const folder = dryRun ? undefined : stateFolder(config, context.env);

@@ -24,6 +24,7 @@ export type LogEvent =
   | `daemon.${"started" | "reloaded" | "reload_refused" | "stopping" | "stopped" | "trouble"}`
   | `alert.${"sent" | "not_delivered"}`
   | "catalog.not_recorded"
+  | "storage.delete_refused"
   | "storage.request_retried"
   | "log.file_failed"
   | "process.interrupted";

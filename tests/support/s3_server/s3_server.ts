@@ -15,6 +15,7 @@ import {
   uploadPart,
 } from "./multipart_api.ts";
 import { deleteObject, deleteObjects, getObject, listObjects, putObject } from "./objects_api.ts";
+import type { IamPolicy } from "./iam_policy.ts";
 import { faultAnswer, parseRequest, S3Fault, type S3Request } from "./s3_request.ts";
 import { checkPayload, checkSignature, type Credentials } from "./signature.ts";
 import type { Bucket } from "./stored_object.ts";
@@ -41,6 +42,8 @@ export interface ServerOptions {
   /** Give `Content-Encoding: aws-chunked` back, as some stores do. */
   readonly keepAwsChunked: boolean;
   readonly listOrder: "bytes" | "folders" | "backwards";
+  /** What the credentials are allowed; undefined: everything. */
+  readonly policy: IamPolicy | undefined;
   /** DeleteObjects refuses these keys. */
   readonly undeletable: RegExp | undefined;
   /** False: keep lengths only, for bodies larger than memory. */
@@ -78,6 +81,7 @@ const DEFAULTS: ServerOptions = {
   ignoreConditions: false,
   keepAwsChunked: false,
   listOrder: "bytes",
+  policy: undefined,
   undeletable: undefined,
   keepBodies: true,
   clockSkew: 0,
@@ -230,12 +234,20 @@ export class S3Server {
       await Promise.resolve();
       if (fault?.kind === "ignore range") request.headers.delete("range");
       const hide = fault?.kind === "stale list" ? fault.hide : 0;
-      return route(bucket, request, this.options, hide);
+      return route(bucket, request, allowed(request, this.options), hide);
     } catch (error) {
       if (error instanceof S3Fault) return faultAnswer(error);
       throw error;
     }
   }
+}
+
+/** The options for a request that is allowed; each key of a batch is refused by itself, as by S3. */
+function allowed(request: S3Request, options: ServerOptions): ServerOptions {
+  if (!options.policy || options.policy.allows(request)) return options;
+  const batch = request.method === "POST" && request.query.has("delete");
+  if (batch) return { ...options, undeletable: /(?:)/ };
+  throw new S3Fault(403, "AccessDenied", "Access Denied");
 }
 
 function route(

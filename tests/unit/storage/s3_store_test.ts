@@ -230,15 +230,31 @@ Deno.test("probeConditionalPut() says why the put failed, not the removal behind
 
 Deno.test("probeConditionalPut() finds stores that ignore conditions, and cleans up", async () => {
   await using honest = startS3();
-  equal(await probeConditionalPut(honest.store), { ifAbsent: true, ifMatch: true });
+  equal(await probeConditionalPut(honest.store), {
+    ifAbsent: true,
+    ifMatch: true,
+    removable: true,
+  });
   await using careless = startS3({ server: { ignoreConditions: true } });
-  equal(await probeConditionalPut(careless.store), { ifAbsent: false, ifMatch: false });
+  equal(await probeConditionalPut(careless.store), {
+    ifAbsent: false,
+    ifMatch: false,
+    removable: true,
+  });
   await using limited = startS3();
   const missing = { kind: "error", status: 501, code: "NotImplemented" } as const;
   limited.server.fail({ method: "PUT", nth: 2 }, missing);
-  equal(await probeConditionalPut(limited.store), { ifAbsent: false, ifMatch: true });
+  equal(await probeConditionalPut(limited.store), {
+    ifAbsent: false,
+    ifMatch: true,
+    removable: true,
+  });
   for (const { server } of [honest, careless, limited]) equal(server.bucket().objects.size, 0);
-  equal(await probeConditionalPut(new MemoryStore()), { ifAbsent: true, ifMatch: true });
+  equal(await probeConditionalPut(new MemoryStore()), {
+    ifAbsent: true,
+    ifMatch: true,
+    removable: true,
+  });
 });
 
 Deno.test("the storage adapters load neither the SDK nor Node's modules until they are used", async () => {
