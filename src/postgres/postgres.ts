@@ -128,6 +128,19 @@ export type BaseBackupEvent =
   /** The next bytes of PostgreSQL's backup_manifest. Valid like data. */
   | { readonly type: "manifest"; readonly bytes: Bytes };
 
+/** Pages whose checksum the server found wrong while it sent them. */
+export interface ServerDamage {
+  /** All of them, as far as the server told. */
+  readonly count: number;
+  /** Some of them. */
+  readonly pages: readonly {
+    /** Below the data directory. */
+    readonly path: string;
+    /** Its number in the file. */
+    readonly block: number;
+  }[];
+}
+
 /** A base backup under way. It ends with its connection: dispose to give it up. */
 export interface BaseBackup {
   /** Where recovery will begin. */
@@ -140,8 +153,13 @@ export interface BaseBackup {
   readonly estimatedBytes: number | undefined;
   /** Read to its end, once. */
   events(): AsyncIterable<BaseBackupEvent>;
-  /** After the last event: where the backup became consistent. */
-  stop(): { readonly stopLsn: Lsn; readonly timeline: number };
+  /** After the last event: where the backup became consistent, and what is damaged in it. */
+  stop(): {
+    readonly stopLsn: Lsn;
+    readonly timeline: number;
+    /** Pages with wrong checksums; absent when the server found none. */
+    readonly damage?: ServerDamage;
+  };
   /** The same as closing it, or giving it up. */
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -188,12 +188,15 @@ Deno.test("a damaged page is named in the manifest, and fails the backup when as
   const expected = { count: 1, files: [{ path, blocks: [3] }] };
   assert.deepEqual(backup.damagedPages, expected);
   assert.deepEqual((await rig.parts.repository.backup(backup.id)).damagedPages, expected);
+  assert.deepEqual((await rig.backup({ source: "stream" })).damagedPages, expected);
   const kept = await rig.keys();
-  await assert.rejects(rig.backup({ failOnCorruption: true }), (error) => {
-    assert.ok(error instanceof IntegrityError);
-    assert.match(error.message, new RegExp(`block 3 of ${path}`));
-    return true;
-  });
+  for (const source of ["files", "stream"] as const) {
+    await assert.rejects(rig.backup({ failOnCorruption: true, source }), (error) => {
+      assert.ok(error instanceof IntegrityError);
+      assert.match(error.message, new RegExp(`block 3 of ${path}`));
+      return true;
+    });
+  }
   assert.deepEqual(await rig.keys(), kept);
 });
 

@@ -288,7 +288,16 @@ function print(
       return `backup ${id} is complete (${method} ${kind}${labelled})\n` +
         `  ${formatBytes(rawBytes)} in ${formatSeconds(seconds)}, ` +
         `stored as ${formatBytes(storedBytes)}, ${compressed}\n` +
-        (parentId === null ? "" : `  on top of ${parentId}\n`);
+        (parentId === null ? "" : `  on top of ${parentId}\n`) + damageLine(manifest);
     },
   });
+}
+
+function damageLine({ damagedPages }: BackupManifest): string {
+  if (!damagedPages) return "";
+  const { count, files: [first] } = damagedPages;
+  const where = first
+    ? `, ${first.path} block ${first.blocks[0]}${count > 1 ? " and others" : ""}`
+    : "";
+  return `  with damage: wrong page checksums: ${count}${where}\n`;
 }

@@ -11,7 +11,9 @@ import type { BackupContent, BackupParts, BackupRun } from "../parts.ts";
 import { BackupUploads } from "./backup_uploads.ts";
 import { ChunkCutter } from "./chunk_cutter.ts";
 import { type FileTally, ManifestTally } from "./file_tally.ts";
+import { reportDamage, serverDamagedPages } from "./files/damaged_pages.ts";
 import { takeFilesBackup } from "./files/take_files_backup.ts";
+import { SEGMENT_PAGES } from "./incremental/incremental_header.ts";
 import { storedManifest } from "./incremental/stored_manifest.ts";
 import { StoredArchive } from "./stored_archive.ts";
 import { TarReader } from "./tar_reader.ts";
@@ -60,6 +62,7 @@ async function takeStreamBackup(
   return {
     objects,
     ...positions(backup),
+    ...damageOf(backup, { progress, failOnCorruption: options.failOnCorruption }),
     tablespaces: backup.tablespaces,
     databases: databases.map(({ name, sizeBytes }) => ({ name, sizeBytes: sizeBytes ?? null })),
     source: "stream",
@@ -77,6 +80,18 @@ function positions(
     );
   }
   return { timeline, startLsn: formatLsn(backup.startLsn), stopLsn: formatLsn(stopLsn) };
+}
+
+/** @throws {IntegrityError} when damage shall fail the backup. */
+function damageOf(
+  backup: BaseBackup,
+  how: Parameters<typeof reportDamage>[1],
+): Pick<BackupContent, "damagedPages"> {
+  const { damage } = backup.stop();
+  if (!damage) return {};
+  const damagedPages = serverDamagedPages(damage, SEGMENT_PAGES);
+  reportDamage(damagedPages, how);
+  return { damagedPages };
 }
 
 interface StoreOptions {

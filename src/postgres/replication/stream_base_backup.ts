@@ -7,6 +7,7 @@ import type {
   BaseBackupOptions,
   BaseBackupSource,
   ConnectionOptions,
+  ServerDamage,
   Tablespace,
 } from "../postgres.ts";
 import { IncrementRefusedError } from "../postgres.ts";
@@ -18,6 +19,7 @@ import {
   ONE_COPY_SINCE,
   reserveWalStatement,
 } from "./base_backup_statement.ts";
+import { serverDamage } from "./server_damage.ts";
 import { type Row, WalSender } from "./walsender.ts";
 import { dataRow, MESSAGE } from "./wire.ts";
 
@@ -115,7 +117,8 @@ class StreamBaseBackup implements BaseBackup {
   readonly #connection: ConnectionOptions;
   #begun = false;
   #lastRow: Row | undefined;
-  #stopped: { readonly stopLsn: Lsn; readonly timeline: number } | undefined;
+  #stopped: ReturnType<BaseBackup["stop"]> | undefined;
+  #damage: ServerDamage | undefined;
 
   constructor(sender: WalSender, begun: Begun) {
     const { lsn, timeline } = walPosition(begun.position);
@@ -146,10 +149,11 @@ class StreamBaseBackup implements BaseBackup {
     } while (reader.type !== MESSAGE.ready);
     this.#stream.checkComplete();
     const { lsn, timeline } = walPosition(this.#lastRow);
-    this.#stopped = { stopLsn: lsn, timeline };
+    const damage = this.#damage;
+    this.#stopped = { stopLsn: lsn, timeline, ...(damage && { damage }) };
   }
 
-  stop(): { readonly stopLsn: Lsn; readonly timeline: number } {
+  stop(): ReturnType<BaseBackup["stop"]> {
     if (!this.#stopped) throw new Error("the events of the base backup are not read to their end");
     return this.#stopped;
   }
@@ -179,11 +183,19 @@ class StreamBaseBackup implements BaseBackup {
     }
   }
 
+  /** The position at the end is the last that a server sends before it tells of damage. */
+  #isDamageOnly(error: unknown): boolean {
+    return error instanceof ServerRefusal && error.sqlstate === DATA_CORRUPTED &&
+      this.#lastRow !== undefined;
+  }
+
   #expected(): void {
     try {
       if (this.#sender.handled()) return;
     } catch (error) {
-      throw withWarnings(error, this.#sender);
+      if (!this.#isDamageOnly(error)) throw withWarnings(error, this.#sender);
+      this.#damage = serverDamage(this.#sender.notices.map(({ message }) => message));
+      return;
     }
     throw new PostgresError(
       `${
@@ -192,6 +204,9 @@ class StreamBaseBackup implements BaseBackup {
     );
   }
 }
+
+/** "Data corrupted": the server has sent everything by then, the damaged pages as well. */
+const DATA_CORRUPTED = "XX001";
 
 /** What the server warned of before, such as the files with wrong page checksums. */
 function withWarnings(error: unknown, sender: WalSender): unknown {

@@ -1,6 +1,8 @@
 import type { DamagedPages } from "../../../catalog/catalog.ts";
 import type { Lsn } from "../../../domain/lsn.ts";
-import type { DamagedPage } from "../../../postgres/postgres.ts";
+import { IntegrityError } from "../../../domain/errors.ts";
+import type { Progress } from "../../../domain/progress.ts";
+import { type DamagedPage, relationFile, type ServerDamage } from "../../../postgres/postgres.ts";
 import type { PackedFile } from "./file_messages.ts";
 
 /** What the manifest names; the count has all of them. */
@@ -25,6 +27,47 @@ export function damagedPages(
     if (found.length < MOST_FILES) found.push({ path, blocks: blocks.slice(0, MOST_BLOCKS) });
   }
   return count === 0 ? undefined : { count, files: found };
+}
+
+/**
+ * The same of what the server told while it sent the files. Its numbers are those in the file.
+ *
+ * @param segmentPages how many a file has at most.
+ */
+export function serverDamagedPages(
+  { count, pages }: ServerDamage,
+  segmentPages: number,
+): DamagedPages {
+  const files = Map.groupBy(pages, ({ path }) => path);
+  return {
+    count,
+    files: [...files].slice(0, MOST_FILES).map(([path, found]) => {
+      const before = (relationFile(path)?.segment ?? 0) * segmentPages;
+      return { path, blocks: found.slice(0, MOST_BLOCKS).map(({ block }) => before + block) };
+    }),
+  };
+}
+
+/**
+ * Tells people of damage, or fails the backup for it.
+ *
+ * @throws {IntegrityError} when the backup shall not be kept.
+ */
+export function reportDamage(
+  damaged: DamagedPages,
+  { progress, failOnCorruption = false }: {
+    readonly progress: Progress;
+    readonly failOnCorruption?: boolean | undefined;
+  },
+): void {
+  if (failOnCorruption) {
+    throw new IntegrityError(
+      `the cluster has ${describeDamage(damaged)}`,
+      "restore these relations from an older backup; without --fail-on-corruption " +
+        "the backup is kept and the damage noted",
+    );
+  }
+  progress.note(`complete with damage: ${describeDamage(damaged)}`);
 }
 
 /** For messages: `3 damaged pages, among them block 17 of base/5/16385`. */

@@ -1,5 +1,5 @@
 import { formatLsn, type Lsn, parseLsn } from "../../../domain/lsn.ts";
-import { IntegrityError, PostgresError, RunFailedError } from "../../../domain/errors.ts";
+import { PostgresError, RunFailedError } from "../../../domain/errors.ts";
 import {
   backupManifestText,
   type DataFileList,
@@ -10,7 +10,7 @@ import type { BackupContent, BackupParts, BackupRun } from "../../parts.ts";
 import { ObjectUpload } from "../object_upload.ts";
 import { REQUIRED_FILES } from "../required_files.ts";
 import { ChunkUploads, type StoredChunk } from "./chunk_uploads.ts";
-import { damagedPages, describeDamage } from "./damaged_pages.ts";
+import { damagedPages, reportDamage } from "./damaged_pages.ts";
 import type { ChunkEntry, FileSetup, PackedFile } from "./file_messages.ts";
 import { fileListText, type KnownFiles, knownFiles } from "./file_list.ts";
 import { FileThread } from "./file_thread.ts";
@@ -119,12 +119,9 @@ class FilesBackup {
     const files = [...data, ...last].flatMap(({ packed }) => packed.files);
     const positions = { startLsn: this.#backup.startLsn, ...end };
     const damaged = damagedPages(files, positions);
-    if (damaged && this.#run.options.failOnCorruption) {
-      throw new IntegrityError(
-        `the cluster has ${describeDamage(damaged)}`,
-        "restore these relations from an older backup; without --fail-on-corruption " +
-          "the backup is kept and the damage noted",
-      );
+    if (damaged) {
+      const { progress } = this.#parts;
+      reportDamage(damaged, { progress, failOnCorruption: this.#run.options.failOnCorruption });
     }
     const objects = [...data, ...last].map(({ object }) => object);
     return {
