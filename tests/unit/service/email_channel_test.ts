@@ -34,6 +34,15 @@ function channel(server: MailServer, options: Partial<EmailOptions> = {}): Email
 }
 
 const withTls: MailServerOptions = { cert: cert!, key: key! };
+const addressFiles = await (async () => {
+  const folder = await Deno.makeTempDir();
+  const made = await makeCertificates(folder, "IP:127.0.0.1");
+  const texts = await Promise.all(
+    [made.serverCert, made.serverKey, made.ca].map((file) => Deno.readTextFile(file)),
+  );
+  await Deno.remove(folder, { recursive: true });
+  return { cert: texts[0]!, key: texts[1]!, ca: texts[2]! };
+})();
 const login = { user: "mailer", password: SECRET };
 
 /** The failure of a mail, which must hold no secret in any of its texts. */
@@ -97,6 +106,19 @@ for (const tls of ["starttls", "smtps"] as const) {
     const error = await failure(channel(server, { tls, host: "other.test" }).send(aMessage()));
     assert.match(error.message, /no encrypted connection/);
     assert.equal(server.attempts, 0);
+  });
+}
+
+for (const tls of ["starttls", "smtps"] as const) {
+  Deno.test(`EmailChannel takes a certificate of an address, and of no other (${tls})`, async () => {
+    const { ca: own, ...identity } = addressFiles;
+    await using server = await MailServer.start({ ...identity, tls });
+    await channel(server, { tls, host: "127.0.0.1", ca: own }).send(aMessage());
+    assert.equal(server.mails.length, 1);
+    await failure(channel(server, { tls, ca: own }).send(aMessage()));
+    await using other = await MailServer.start({ ...withTls, tls });
+    await failure(channel(other, { tls, host: "127.0.0.1" }).send(aMessage()));
+    assert.equal(server.attempts + other.attempts, 1);
   });
 }
 

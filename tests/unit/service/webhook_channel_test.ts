@@ -91,6 +91,14 @@ Deno.test("WebhookChannel refuses a certificate of another name, and sends nothi
   assert.equal(receiver.requests.length, 0);
 });
 
+Deno.test("WebhookChannel refuses a certificate that is not of the address", async () => {
+  await using receiver = new Receiver([200], tls);
+  await failure(
+    hook(receiver, { url: secureUrl(receiver, "127.0.0.1"), ca: ca! }).send(aMessage()),
+  );
+  assert.equal(receiver.requests.length, 0);
+});
+
 Deno.test("WebhookChannel does not speak TLS to a receiver without, nor the other way round", async () => {
   await using plain = new Receiver();
   await failure(hook(plain, { url: secureUrl(plain), ca: ca! }).send(aMessage()));

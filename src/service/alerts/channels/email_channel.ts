@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import type { Message } from "../notice.ts";
 import { DeliveryError } from "../delivery_error.ts";
 import type { Channel } from "./channel.ts";
@@ -118,8 +119,13 @@ export class EmailChannel implements Channel {
       requireTLS: tls === "starttls",
       ignoreTLS: tls === "none",
       ...(user !== undefined && { auth: { user, pass: password ?? "" } }),
-      // The certificate must be of the name that was configured, not of the address.
-      tls: { servername: host, minVersion: "TLSv1.2" as const, ...(ca !== undefined && { ca }) },
+      tls: {
+        // The certificate must be of what was configured: a name is given here; an address, which
+        // must not be (RFC 6066, 3), is what is connected to.
+        ...(isIP(host) === 0 && { servername: host }),
+        minVersion: "TLSv1.2" as const,
+        ...(ca !== undefined && { ca }),
+      },
       name: "localhost",
       connectionTimeout: timeoutMs,
       greetingTimeout: timeoutMs,

@@ -8,6 +8,7 @@
 import { request as plainRequest } from "node:http";
 import type { IncomingMessage } from "node:http";
 import { request as tlsRequest } from "node:https";
+import { isIP } from "node:net";
 import { DeliveryError } from "../delivery_error.ts";
 import { type Resolver, type TargetAddress, targetAddresses } from "./target_address.ts";
 
@@ -110,8 +111,9 @@ function exchange(
     port: url.port || (url.protocol === "https:" ? 443 : 80),
     path: `${url.pathname}${url.search}`,
     agent: false,
-    // The certificate must be of the name that was configured, not of the address.
-    servername: name,
+    // The certificate must be of what was configured: a name is given here; an address, which
+    // must not be (RFC 6066, 3), is what is connected to.
+    ...(isIP(name) === 0 && { servername: name }),
     ...(ca !== undefined && { ca }),
     ...(signal && { signal }),
     headers: {
