@@ -1,13 +1,20 @@
 #!/usr/bin/env -S deno run -A
 /** The executable: one command line in, one exit status out. */
 import { walCommandOf } from "./src/cli/wal/wal_words.ts";
+import { systemClock } from "./src/domain/clock.ts";
 import { InterruptedError } from "./src/domain/errors.ts";
 
 const controller = new AbortController();
 
+/** Milliseconds within which a second signal is the first one again: a supervisor sends it to all. */
+const ECHO = 500;
+let signalledAt: number | undefined;
+
 /** The first signal ends the run cleanly, the second one at once. */
 function onSignal(signal: Deno.Signal): void {
-  if (controller.signal.aborted) Deno.exit(130);
+  const now = systemClock.monotonic();
+  if (signalledAt !== undefined && now - signalledAt > ECHO) Deno.exit(130);
+  signalledAt ??= now;
   controller.abort(new InterruptedError(signal));
 }
 
