@@ -18,7 +18,7 @@ export class SealingPool implements CodecPool {
   readonly #sealer: ObjectSealer | undefined;
   readonly #opener: ObjectOpener | undefined;
 
-  /** @param inner is closed with this one. */
+  /** Wraps `inner`, which is closed with this one. */
   constructor(inner: CodecPool, { sealer, opener }: SealingOptions) {
     this.#inner = inner;
     this.#sealer = sealer;

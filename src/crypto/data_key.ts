@@ -10,6 +10,7 @@ const EMPTY = new Uint8Array(0);
 export interface DataKey {
   /** 32 hexadecimal digits; says nothing of the secret. */
   readonly id: string;
+  /** 32 bytes. */
   readonly secret: Bytes;
   /** The secret as an age file, in base64: only identities of the recipients open it. */
   readonly wrapped: string;
@@ -17,6 +18,7 @@ export interface DataKey {
 
 /** A data key that may have been stepped on: what it was before cannot be told from it. */
 export interface KeyStep extends DataKey {
+  /** How often it was stepped on. */
   readonly step: number;
 }
 

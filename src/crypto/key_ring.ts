@@ -25,7 +25,10 @@ export class KeyRing {
   readonly #secrets = new Map<string, Promise<Bytes>>();
   /** Where the last object of a key stood: the next one is rarely further back. */
   readonly #steps = new Map<string, Stepped>();
+  /** By the id alone. */
+  readonly #known = new Map<string, Bytes>();
 
+  /** Opens nothing yet. */
   constructor(options: KeyRingOptions) {
     this.#options = options;
   }
@@ -47,7 +50,7 @@ export class KeyRing {
     if (opening === undefined) {
       opening = this.#open(keyId, wrapped);
       this.#secrets.set(id, opening);
-      opening.catch(() => this.#secrets.delete(id));
+      opening.then((secret) => this.#known.set(keyId, secret), () => this.#secrets.delete(id));
     }
     return await opening;
   }
@@ -73,6 +76,9 @@ export class KeyRing {
       const secret = await unwrapKey(other, identities);
       if (secret) return secret;
     }
+    // Opened before, from another object: then this wrapping is damaged, and the frames will tell.
+    const known = this.#known.get(keyId);
+    if (known) return known;
     throw new KeyError(
       `no identity opens data key ${keyId}`,
       "give the identity of one of the recipients it was encrypted to; " +

@@ -12,6 +12,7 @@ const AT_A_TIME = 3;
 export class ObjectOpener {
   readonly #ring: KeyRing;
 
+  /** With the keys of `ring`. */
   constructor(ring: KeyRing) {
     this.#ring = ring;
   }

@@ -21,7 +21,7 @@ interface Begun extends FrameSeal {
 export class ObjectSealer {
   readonly #take: () => Promise<KeyStep>;
 
-  /** @param take the data key for the next object. */
+  /** Takes the data key for each object from `take`. */
   constructor(take: () => Promise<KeyStep>) {
     this.#take = take;
   }

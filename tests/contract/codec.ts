@@ -9,15 +9,7 @@ import { IntegrityError } from "../../src/domain/errors.ts";
 
 /** Tests one algorithm and level; `open` makes the pool that each test closes. */
 export function codecContract(spec: CodecSpec, open: () => CodecPool): void {
-  const test = (title: string, run: (codec: Codec) => Promise<void>) =>
-    Deno.test(`${formatCodec(spec)} ${title}`, async () => {
-      const pool = open();
-      try {
-        await run(pool.codec(spec));
-      } finally {
-        pool.close();
-      }
-    });
+  const test = tester(formatCodec(spec), { spec, open });
   test("encode() and decode() give back any length around the blocks' bounds", roundTrips);
   test("encode({ cut: false }) keeps the blocks that it is given", keepsBlocks);
   test("encode() makes one block of no bytes, which decode() opens", emptyInput);
@@ -30,6 +22,33 @@ export function codecContract(spec: CodecSpec, open: () => CodecPool): void {
   test("decode() refuses an empty object", emptyObject);
   test("encode() and decode() end when the signal says so", aborts);
   test("encode() passes on the failure of its source", failingSource);
+}
+
+/** What of it holds for a codec that encrypts; faults of every kind have tests of their own. */
+export function sealedCodecContract(spec: CodecSpec, open: () => CodecPool): void {
+  const test = tester(`encrypted ${formatCodec(spec)}`, { spec, open });
+  test("encode() and decode() give back any length around the blocks' bounds", roundTrips);
+  test("encode({ cut: false }) keeps the blocks that it is given", keepsBlocks);
+  test("encode() makes one block of no bytes, which decode() opens", emptyInput);
+  test("decode() refuses an object cut short at every byte", truncations);
+  test("decode() refuses two objects in one", swappedBlocks);
+  test("decode() refuses an empty object", emptyObject);
+  test("encode() passes on the failure of its source", failingSource);
+}
+
+function tester(
+  name: string,
+  { spec, open }: { readonly spec: CodecSpec; readonly open: () => CodecPool },
+) {
+  return (title: string, run: (codec: Codec) => Promise<void>) =>
+    Deno.test(`${name} ${title}`, async () => {
+      const pool = open();
+      try {
+        await run(pool.codec(spec));
+      } finally {
+        pool.close();
+      }
+    });
 }
 
 async function roundTrips(codec: Codec): Promise<void> {

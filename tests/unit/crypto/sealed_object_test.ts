@@ -1,0 +1,167 @@
+/** What was sealed opens under its own name, whole, in order and unchanged, or not at all. */
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  generateIdentity,
+  KeyRing,
+  newDataKey,
+  ObjectOpener,
+  ObjectSealer,
+  readSealHeader,
+} from "../../../src/crypto/crypto.ts";
+import { type Bytes, MiB } from "../../../src/domain/bytes.ts";
+import { IntegrityError, KeyError, RepositoryError } from "../../../src/domain/errors.ts";
+import { isSealed } from "../../../src/domain/sealed_form.ts";
+import { FULL_FAULTS } from "../../support/wal_rig.ts";
+
+const NAME = "main/7345678901234567890/backups/20261123T022415Z-F/chunks/0001.tar.zst";
+const RUNS = FULL_FAULTS ? 20_000 : 400;
+
+const { identity, recipient } = await generateIdentity();
+const dataKey = await newDataKey([recipient]);
+const sealer = new ObjectSealer(() => Promise.resolve(dataKey));
+const opener = new ObjectOpener(new KeyRing({ identities: () => Promise.resolve([identity]) }));
+
+/** Pieces as they come from a store. */
+function pieces(bytes: Bytes, size: number): ReadableStream<Bytes> {
+  return ReadableStream.from((function* () {
+    for (let at = 0; at < bytes.length; at += size) yield bytes.slice(at, at + size);
+  })());
+}
+
+async function all(stream: ReadableStream<Bytes>): Promise<Bytes> {
+  return await new Response(stream).bytes();
+}
+
+function sample(length: number): Bytes {
+  return Uint8Array.from({ length }, (_, index) => (index * 31 + (index >> 8)) & 0xff);
+}
+
+Deno.test("seal() and open() give back any length around the frames' bounds", async () => {
+  for (const length of [0, 1, MiB - 1, MiB, MiB + 1, 2 * MiB, 5 * MiB + 17]) {
+    const plain = sample(length);
+    const sealed = await sealer.seal(NAME, plain);
+    assert.ok(isSealed(sealed));
+    assert.deepEqual(Buffer.compare(await opener.open(NAME, sealed), plain), 0, `${length}`);
+  }
+});
+
+Deno.test("stream() takes chunks of any size and opens in pieces of any size", async () => {
+  const chunks = fc.array(fc.integer({ min: 0, max: 3 * MiB }), { maxLength: 3 });
+  await fc.assert(
+    fc.asyncProperty(chunks, fc.integer({ min: 9_000, max: 300_000 }), async (lengths, size) => {
+      const plain = lengths.map(sample);
+      const sealed = await all(ReadableStream.from(plain).pipeThrough(sealer.stream(NAME)));
+      const back = await all(pieces(sealed, size).pipeThrough(opener.stream(NAME)));
+      assert.equal(Buffer.compare(back, Buffer.concat(plain)), 0);
+    }),
+    { numRuns: 10 },
+  );
+});
+
+Deno.test("two objects of the same bytes have nothing in common but the wrapped key", async () => {
+  const plain = sample(5000);
+  const [one, two] = [await sealer.seal(NAME, plain), await sealer.seal(NAME, plain)];
+  const body = (sealed: Bytes) => sealed.subarray(readSealHeader(sealed)!.bytes + 4);
+  const same = body(one).filter((byte, at) => byte === body(two)[at]).length;
+  assert.ok(same < 5000 * 0.02, `${same} bytes are equal`);
+});
+
+Deno.test("open() refuses an object under another name", async () => {
+  const sealed = await sealer.seal(NAME, sample(100));
+  for (const name of ["", NAME.toUpperCase(), `${NAME} `, NAME.replace("0001", "0002")]) {
+    await assert.rejects(opener.open(name, sealed), IntegrityError);
+  }
+});
+
+/** The frames of a sealed object, as they are stored, and its header. */
+function taken(sealed: Bytes): { readonly header: Bytes; readonly frames: Bytes[] } {
+  const start = readSealHeader(sealed)!.bytes;
+  const frames: Bytes[] = [];
+  const view = new DataView(sealed.buffer, sealed.byteOffset);
+  for (let at = start; at < sealed.length;) {
+    const length = 4 + (view.getUint32(at, true) & 0x7fffffff) + 16;
+    frames.push(sealed.slice(at, at + length));
+    at += length;
+  }
+  return { header: sealed.slice(0, start), frames };
+}
+
+function put(header: Bytes, frames: readonly Bytes[]): Bytes {
+  return new Uint8Array(Buffer.concat([header, ...frames]));
+}
+
+Deno.test("open() refuses frames that are missing, doubled, swapped or another object's", async () => {
+  const { header, frames } = taken(await sealer.seal(NAME, sample(3 * MiB + 5)));
+  const other = taken(await sealer.seal(NAME, sample(3 * MiB + 5)));
+  const [one, two, three, last] = frames as [Bytes, Bytes, Bytes, Bytes];
+  assert.equal((await opener.open(NAME, put(header, frames))).length, 3 * MiB + 5);
+  const marked = three.slice();
+  marked[3]! |= 0x80; // "the last one"
+  const changed: readonly (readonly [what: string, object: Bytes])[] = [
+    ["without its first frame", put(header, [two, three, last])],
+    ["without its last frame", put(header, [one, two, three])],
+    ["ended early by a flag", put(header, [one, two, marked])],
+    ["with frames swapped", put(header, [two, one, three, last])],
+    ["with a frame doubled", put(header, [one, one, two, three, last])],
+    ["with a frame of another object", put(header, [one, other.frames[1]!, three, last])],
+    ["with the header of another object", put(other.header, frames)],
+    ["with its end twice", put(header, [...frames, last])],
+    ["without any frame", put(header, [])],
+    ["with a byte behind it", put(header, [...frames, new Uint8Array(1)])],
+  ];
+  for (const [what, object] of changed) {
+    await assert.rejects(opener.open(NAME, object), IntegrityError, what);
+  }
+});
+
+Deno.test(`open() refuses ${RUNS} objects with a bit flipped, cut short or lengthened`, async () => {
+  const plain = sample(3000);
+  const sealed = await sealer.seal(NAME, plain, { tag: "ab".repeat(32), text: "1\t0/3000000\n" });
+  const change = fc.oneof(
+    { weight: 6, arbitrary: fc.record({ flip: fc.nat(sealed.length * 8 - 1) }) },
+    { weight: 3, arbitrary: fc.record({ cut: fc.nat(sealed.length - 1) }) },
+    { weight: 1, arbitrary: fc.record({ add: fc.uint8Array({ minLength: 1, maxLength: 40 }) }) },
+  );
+  await fc.assert(
+    fc.asyncProperty(change, async (how) => {
+      let object: Bytes = sealed.slice();
+      if ("flip" in how) object[how.flip >> 3]! ^= 1 << (how.flip & 7);
+      else if ("cut" in how) object = object.slice(0, how.cut);
+      else object = put(object, [new Uint8Array(how.add)]);
+      // A key that does not open, a newer form, or damage: never bytes.
+      await assert.rejects(
+        opener.open(NAME, object),
+        (error) =>
+          error instanceof IntegrityError || error instanceof KeyError ||
+          error instanceof RepositoryError,
+      );
+    }),
+    { numRuns: RUNS },
+  );
+});
+
+Deno.test("stream() hands out no byte of a frame before it was authenticated", async () => {
+  const sealed = await sealer.seal(NAME, sample(2 * MiB));
+  sealed[sealed.length - 1]! ^= 1;
+  let length = 0;
+  await assert.rejects(async () => {
+    for await (const bytes of pieces(sealed, 70_000).pipeThrough(opener.stream(NAME))) {
+      length += bytes.length;
+    }
+  }, IntegrityError);
+  assert.equal(length, MiB);
+});
+
+Deno.test("open() refuses a step that would keep it busy", async () => {
+  const { header, frames } = taken(await sealer.seal(NAME, sample(10)));
+  const json = JSON.parse(new TextDecoder().decode(header.subarray(12)));
+  for (const step of [1e9, -1, 0.5, "7", 100_001]) {
+    const text = new TextEncoder().encode(JSON.stringify({ ...json, step }));
+    const head = new Uint8Array(12 + text.length);
+    head.set(header.subarray(0, 8));
+    new DataView(head.buffer).setUint32(8, text.length, true);
+    head.set(text, 12);
+    await assert.rejects(opener.open(NAME, put(head, frames)), IntegrityError);
+  }
+});
