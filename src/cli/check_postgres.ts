@@ -6,6 +6,7 @@ import type {
   ProgramName,
   ServerIdentity,
 } from "../postgres/postgres.ts";
+import { checkDumpRights, noBackupPossible } from "./check_rights.ts";
 import { attempt, type Check, failed, ok, warning } from "./checks.ts";
 import type { Context } from "./context.ts";
 import { openBaseBackups, openPrograms, openServer, resolveServer } from "./open_parts.ts";
@@ -31,36 +32,28 @@ export async function* checkPostgres(config: Config, context: Context): AsyncGen
     yield failed("connection", error);
     return;
   }
-  yield await attempt("dump rights", () => dumpRights(server, identity));
-  yield await replication(config, { connection, context });
+  yield* rights(config, { server, connection, identity, context });
   yield await attempt("client programs", () => clientPrograms(config, { context, identity }));
 }
 
-/** pg_dump reads every table; pg_read_all_data has that right since PostgreSQL 14. */
-async function dumpRights(server: PostgresServer, { version }: ServerIdentity): Promise<Check> {
-  const all = version >= 140_000
-    ? "pg_catalog.pg_has_role(current_user, 'pg_read_all_data', 'usage')"
-    : "false";
-  const [row] = await server.query(
-    `select rolsuper as super, ${all} as reads, current_user::text as name
-       from pg_catalog.pg_roles where rolname = current_user`,
-  );
-  const name = String(row?.["name"]);
-  if (row?.["super"] === true) return ok("dump rights", `${name} is a superuser`);
-  if (row?.["reads"] === true) {
-    return warning(
-      "dump rights",
-      `${name} may read every table, but not the roles' passwords`,
-      "roles are backed up without passwords; only a superuser may read them",
-    );
-  }
-  return warning(
-    "dump rights",
-    `${name} may dump only what it owns or was granted`,
-    version >= 140_000
-      ? `to dump everything: GRANT pg_read_all_data TO ${name}`
-      : "to dump everything the role must be a superuser",
-  );
+/** What the role can take. One that can take neither kind of backup is a failure. */
+async function* rights(
+  config: Config,
+  { server, connection, identity, context }: {
+    readonly server: PostgresServer;
+    readonly connection: ConnectionOptions;
+    readonly identity: ServerIdentity;
+    readonly context: Context;
+  },
+): AsyncGenerator<Check> {
+  const physical = await replication(config, { connection, context });
+  yield await attempt("dump rights", async () => {
+    const dump = await checkDumpRights(server, { connection, identity });
+    const { method } = config.backup;
+    const needed = method === "logical" || (method === "auto" && physical.state !== "ok");
+    return needed && !dump.possible ? noBackupPossible(dump) : dump.check;
+  });
+  yield physical;
 }
 
 /** Physical backups only: a failure is one when they are what the configuration asks for. */
