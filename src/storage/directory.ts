@@ -6,11 +6,19 @@ import { attempt, isAbsence } from "./directory_errors.ts";
 import { listDirectory } from "./directory_list.ts";
 import { DirectoryMetadata, formatSidecar } from "./directory_metadata.ts";
 import { publish } from "./directory_publish.ts";
+import { removeObjects } from "./directory_remove.ts";
 import { DirectoryTree } from "./directory_tree.ts";
 import { reapUnfinished, UnfinishedFiles } from "./directory_unfinished.ts";
 import { checkKey, checkMetadata, RESERVED_SEGMENT } from "./object_key.ts";
 import { PendingFile } from "./pending_file.ts";
-import type { ListOptions, ObjectInfo, ObjectStore, PutOptions, ReadOptions } from "./storage.ts";
+import type {
+  DeleteOptions,
+  ListOptions,
+  ObjectInfo,
+  ObjectStore,
+  PutOptions,
+  ReadOptions,
+} from "./storage.ts";
 
 const READ_BYTES = MiB;
 
@@ -114,21 +122,11 @@ export class DirectoryStore implements ObjectStore {
     yield* listDirectory(tree, { prefix, startAfter, signal, onForeign, describe });
   }
 
-  async delete(keys: readonly string[], { signal }: ReadOptions = {}): Promise<void> {
+  async delete(keys: readonly string[], { signal, guard }: DeleteOptions = {}): Promise<void> {
     signal?.throwIfAborted();
     keys.forEach(checkKey);
     const { tree, metadata } = await this.#open();
-    const refused: { readonly key: string; readonly error: unknown }[] = [];
-    for (const key of keys) {
-      signal?.throwIfAborted();
-      try {
-        await remove(tree, key);
-        await metadata.remove(key);
-      } catch (error) {
-        refused.push({ key, error });
-      }
-    }
-    if (refused.length > 0) throw removalError(this.location, refused);
+    await removeObjects(keys, { location: this.location, tree, metadata, signal, guard });
   }
 
   async abortUploads(
@@ -223,29 +221,6 @@ async function write(
     await pending.discard();
     await sidecar?.discard();
   }
-}
-
-async function remove(tree: DirectoryTree, key: string): Promise<void> {
-  if (await tree.stat(key) === undefined) return;
-  const path = tree.path(key);
-  await attempt(`remove ${path}`, () => Deno.remove(path).catch(ignoreAbsence));
-  await tree.syncFolderOf(key);
-  await tree.removeEmptyFolders(key);
-}
-
-function removalError(
-  location: string,
-  refused: readonly { readonly key: string; readonly error: unknown }[],
-): StorageError {
-  const named = refused.slice(0, 10).map(({ key }) => key).join(", ");
-  const more = refused.length > 10 ? ` and ${refused.length - 10} more` : "";
-  const first = refused[0]?.error;
-  const reason = first instanceof Error ? first.message : String(first);
-  return new StorageError(
-    `${refused.length} objects in ${location} were not removed (${named}${more}): ${reason}`,
-    first instanceof StorageError ? first.hint : undefined,
-    { cause: first },
-  );
 }
 
 /** While a file has its unfinished name too, its metadata is not in place yet. */

@@ -4,7 +4,7 @@ import { ObjectExistsError, ObjectMissingError } from "../domain/errors.ts";
 import { type Body, cancelBody, consume } from "./body.ts";
 import { type ByteRange, checkRange, outsideError } from "./byte_range.ts";
 import { checkKey, checkMetadata, compareKeys } from "./object_key.ts";
-import type { ObjectInfo, ObjectStore, PutOptions, ReadOptions } from "./storage.ts";
+import type { DeleteOptions, ObjectInfo, ObjectStore, PutOptions, ReadOptions } from "./storage.ts";
 
 const CHUNK_BYTES = 65_536;
 
@@ -76,9 +76,10 @@ export class MemoryStore implements ObjectStore {
     }
   }
 
-  async delete(keys: readonly string[], { signal }: ReadOptions = {}): Promise<void> {
+  async delete(keys: readonly string[], { signal, guard }: DeleteOptions = {}): Promise<void> {
     signal?.throwIfAborted();
     keys.forEach(checkKey);
+    guard?.();
     for (const key of keys) await Promise.resolve(this.#objects.delete(key));
   }
 

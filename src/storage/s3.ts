@@ -14,7 +14,7 @@ import { partSizes } from "./s3_part_sizes.ts";
 import { abortUploads } from "./s3_uploads.ts";
 import { getObject, openObject } from "./s3_read.ts";
 import { quotedEtag, S3Write, userMetadata } from "./s3_write.ts";
-import type { ObjectInfo, ObjectStore, PutOptions, ReadOptions } from "./storage.ts";
+import type { DeleteOptions, ObjectInfo, ObjectStore, PutOptions, ReadOptions } from "./storage.ts";
 
 export type { S3Options, S3Retry } from "./s3_options.ts";
 
@@ -90,10 +90,10 @@ export class S3Store implements ObjectStore {
     return listObjects(this.#connection, { prefix, startAfter, signal });
   }
 
-  async delete(keys: readonly string[], { signal }: ReadOptions = {}): Promise<void> {
+  async delete(keys: readonly string[], { signal, guard }: DeleteOptions = {}): Promise<void> {
     signal?.throwIfAborted();
     keys.forEach((key) => this.#checkKey(key));
-    await deleteObjects(this.#connection, { keys, signal });
+    await deleteObjects(this.#connection, { keys, signal, guard });
   }
 
   async abortUploads(

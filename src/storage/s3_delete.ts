@@ -8,6 +8,14 @@ const BATCH_KEYS = 1_000;
 const ROUNDS = 4;
 const PASSING = new Set(["InternalError", "SlowDown", "ServiceUnavailable", "OperationAborted"]);
 
+/** What to remove. */
+interface Removal {
+  readonly keys: readonly string[];
+  readonly signal: AbortSignal | undefined;
+  /** See {@link DeleteOptions.guard}. */
+  readonly guard: (() => void) | undefined;
+}
+
 /** A key that the store did not remove. */
 interface Refusal {
   readonly key: string;
@@ -22,24 +30,24 @@ interface Refusal {
  */
 export async function deleteObjects(
   connection: S3Connection,
-  { keys, signal }: { readonly keys: readonly string[]; readonly signal: AbortSignal | undefined },
+  { keys, signal, guard }: Removal,
 ): Promise<void> {
   const refused: Refusal[] = [];
   for (let at = 0; at < keys.length; at += BATCH_KEYS) {
     const batch = keys.slice(at, at + BATCH_KEYS);
-    refused.push(...await deleteBatch(connection, { keys: batch, signal }));
+    refused.push(...await deleteBatch(connection, { keys: batch, signal, guard }));
   }
   if (refused.length > 0) throw removalError(connection, refused);
 }
 
 async function deleteBatch(
   connection: S3Connection,
-  { keys, signal }: { readonly keys: readonly string[]; readonly signal: AbortSignal | undefined },
+  { keys, signal, guard }: Removal,
 ): Promise<readonly Refusal[]> {
   let left = keys;
   const final: Refusal[] = [];
   for (let round = 1;; round++) {
-    const refused = await deleteOnce(connection, { keys: left, signal });
+    const refused = await deleteOnce(connection, { keys: left, signal, guard });
     const passing = refused.filter(({ code }) => PASSING.has(code));
     final.push(...refused.filter(({ code }) => !PASSING.has(code)));
     if (passing.length === 0 || round === ROUNDS) return [...final, ...passing];
@@ -50,7 +58,7 @@ async function deleteBatch(
 
 async function deleteOnce(
   connection: S3Connection,
-  { keys, signal }: { readonly keys: readonly string[]; readonly signal: AbortSignal | undefined },
+  { keys, signal, guard }: Removal,
 ): Promise<readonly Refusal[]> {
   const { bucket: Bucket, keyPrefix } = connection.settings;
   const Objects = keys.map((key) => ({ Key: keyPrefix + key }));
@@ -58,11 +66,11 @@ async function deleteOnce(
     const { Errors = [] } = await connection.call({
       operation: "DeleteObjects",
       signal,
-      send: (client, sdk, http) =>
-        client.send(
-          new sdk.DeleteObjectsCommand({ Bucket, Delete: { Objects, Quiet: true } }),
-          http,
-        ),
+      send: (client, sdk, http) => {
+        guard?.();
+        const input = { Bucket, Delete: { Objects, Quiet: true } };
+        return client.send(new sdk.DeleteObjectsCommand(input), http);
+      },
     });
     return Errors.filter(({ Code }) => Code !== "NoSuchKey").map(({ Key, Code, Message }) => ({
       key: (Key ?? "").slice(keyPrefix.length),
@@ -72,7 +80,7 @@ async function deleteOnce(
   } catch (error) {
     if (!(error instanceof S3CallError)) throw error;
     if (error.failure.code !== "NotImplemented") throw error.toStorageError();
-    await deleteSingly(connection, { keys, signal });
+    await deleteSingly(connection, { keys, signal, guard });
     return [];
   }
 }
@@ -80,7 +88,7 @@ async function deleteOnce(
 /** For stores without DeleteObjects, such as Google's. */
 async function deleteSingly(
   connection: S3Connection,
-  { keys, signal }: { readonly keys: readonly string[]; readonly signal: AbortSignal | undefined },
+  { keys, signal, guard }: Removal,
 ): Promise<void> {
   const { bucket: Bucket, keyPrefix } = connection.settings;
   for (const key of keys) {
@@ -88,8 +96,10 @@ async function deleteSingly(
       operation: "DeleteObject",
       key,
       signal,
-      send: (client, sdk, http) =>
-        client.send(new sdk.DeleteObjectCommand({ Bucket, Key: keyPrefix + key }), http),
+      send: (client, sdk, http) => {
+        guard?.();
+        return client.send(new sdk.DeleteObjectCommand({ Bucket, Key: keyPrefix + key }), http);
+      },
     });
   }
 }

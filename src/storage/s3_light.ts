@@ -33,7 +33,7 @@ import { type ListedPage, parseListing } from "./s3_light_listing.ts";
 import { type LightCall, S3Requests } from "./s3_light_requests.ts";
 import { type S3Options, type S3Settings, s3Settings } from "./s3_options.ts";
 import { type AwsCredentials, sha256Hex, UNSIGNED_PAYLOAD } from "./sigv4.ts";
-import type { ObjectInfo, ObjectStore, PutOptions, ReadOptions } from "./storage.ts";
+import type { DeleteOptions, ObjectInfo, ObjectStore, PutOptions, ReadOptions } from "./storage.ts";
 
 /** More than any WAL object can be: bodies are held in memory. */
 const MAX_BODY_BYTES = 2 * GiB - 1;
@@ -148,14 +148,16 @@ export class S3LightStore implements ObjectStore {
     } while (token !== undefined);
   }
 
-  async delete(keys: readonly string[], { signal }: ReadOptions = {}): Promise<void> {
+  async delete(keys: readonly string[], { signal, guard }: DeleteOptions = {}): Promise<void> {
     signal?.throwIfAborted();
     for (const key of keys) checkKey(key);
-    await mapLimited(keys, 8, (key) =>
-      this.#requests.call({
+    await mapLimited(keys, 8, (key) => {
+      guard?.();
+      return this.#requests.call({
         ...{ operation: "DeleteObject", method: "DELETE", key, payloadHash: EMPTY_HASH },
         accept: [200, 204, 404],
-      }, { signal, take: (answer) => readText(answer, MAX_ANSWER_LENGTH) }));
+      }, { signal, take: (answer) => readText(answer, MAX_ANSWER_LENGTH) });
+    });
   }
 
   close(): Promise<void> {

@@ -51,6 +51,15 @@ export interface ListOptions extends ReadOptions {
   readonly onForeign?: (path: string) => void;
 }
 
+/** Options of {@link ObjectStore.delete}. */
+export interface DeleteOptions extends ReadOptions {
+  /**
+   * Called right before each request, those that are tried again among them; what it throws ends
+   * the call. For runs that may lose the right to remove anything at any moment.
+   */
+  readonly guard?: () => void;
+}
+
 /** Where objects live. A failed call leaves no object and no upload behind. */
 export interface ObjectStore {
   /** For messages and plans: `s3://my-bucket/backupctl` or `/var/lib/backups`. Holds no secret. */
@@ -88,7 +97,7 @@ export interface ObjectStore {
    *
    * @throws {StorageError} naming the keys that the store refused to remove.
    */
-  delete(keys: readonly string[], options?: ReadOptions): Promise<void>;
+  delete(keys: readonly string[], options?: DeleteOptions): Promise<void>;
 
   /**
    * Gives up unfinished uploads under `prefix` that were begun before `before`.

@@ -49,9 +49,8 @@ export async function carryOut(
   for (const { systemIdentifier, id } of leftovers) {
     await removeFolder(parts, { systemIdentifier, id }, { ...options, guarded });
   }
-  const removedSegments = await removeWal(parts, removal, guarded);
   await guarded.remove(removal.sideFiles.map(({ key }) => key));
-  return { removedSegments };
+  return { removedSegments: await removeWal(parts, removal, guarded) };
 }
 
 interface Place {
@@ -181,7 +180,10 @@ class Remover {
       this.#signal.throwIfAborted();
       await this.#lease.confirm();
       this.#lease.check();
-      await this.#store.delete(keys.slice(at, at + this.#batchKeys), { signal: this.#signal });
+      await this.#store.delete(keys.slice(at, at + this.#batchKeys), {
+        signal: this.#signal,
+        guard: () => this.#lease.check(),
+      });
     }
   }
 

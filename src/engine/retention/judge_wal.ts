@@ -30,20 +30,20 @@ export interface JudgeOptions {
   readonly now: number;
 }
 
-/** Judges every piece of a system's log, by timeline and number. */
-export function judgeWal(system: PruneSystem, options: JudgeOptions): readonly JudgedWal[] {
+/** Judges pieces of a system's log. */
+export function walJudge(
+  system: PruneSystem,
+  options: JudgeOptions,
+): (piece: WalPiece) => Pick<JudgedWal, "keep" | "reason"> {
   const physical = system.backups.filter(isPhysical).filter(({ id }) => options.kept.has(id));
   const judge = physical.length === 0
     ? () => "no physical backup of this system is there"
     : judgeOf(system, { physical, ...options });
-  return system.wal
-    .toSorted((a, b) => a.timeline - b.timeline || a.first - b.first)
-    .map((piece) => {
-      const reason = judge(piece);
-      const { systemIdentifier } = system;
-      if (reason !== undefined) return { ...piece, systemIdentifier, keep: true, reason };
-      return { ...piece, systemIdentifier, keep: false, reason: uselessness(options.policy) };
-    });
+  return (piece) => {
+    const reason = judge(piece);
+    if (reason !== undefined) return { keep: true, reason };
+    return { keep: false, reason: uselessness(options.policy) };
+  };
 }
 
 function uselessness({ pitrWindow }: RetentionPolicy): string {

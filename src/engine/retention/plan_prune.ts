@@ -1,7 +1,7 @@
 import { IntegrityError } from "../../domain/errors.ts";
 import { byStopTime, chainOf } from "./backup_order.ts";
 import { chooseKept } from "./choose_kept.ts";
-import { judgeWal } from "./judge_wal.ts";
+import { walJudge } from "./judge_wal.ts";
 import type {
   KeptBackup,
   PruneBackup,
@@ -9,6 +9,7 @@ import type {
   PrunePlan,
   PruneSystem,
   RemovedBackup,
+  WalPiece,
 } from "./prune_model.ts";
 
 /**
@@ -25,6 +26,7 @@ export function planPrune({ systems, policy, now }: PruneInput): PrunePlan {
     const reasons = chooseKept(system, { policy, now });
     const kept = new Set(reasons.keys());
     const { systemIdentifier } = system;
+    const judge = walJudge(system, { kept, policy, now });
     return {
       keep: byStopTime(system.backups).filter(({ id }) => kept.has(id))
         .map((backup): KeptBackup => ({
@@ -34,14 +36,20 @@ export function planPrune({ systems, policy, now }: PruneInput): PrunePlan {
         .map((backup): RemovedBackup => ({
           ...{ systemIdentifier, backup, reason: "no rule keeps it" },
         })),
-      wal: judgeWal(system, { kept, policy, now }),
+      wal: byPlace(system.wal).map((piece) => ({ ...piece, systemIdentifier, ...judge(piece) })),
+      sideFiles: (system.sideFiles ?? []).filter((file) => !judge(file).keep),
     };
   });
   return {
     keep: plans.flatMap(({ keep }) => keep),
     remove: plans.flatMap(({ remove }) => remove),
     wal: plans.flatMap(({ wal }) => wal),
+    sideFiles: plans.flatMap(({ sideFiles }) => sideFiles),
   };
+}
+
+function byPlace(wal: readonly WalPiece[]): readonly WalPiece[] {
+  return wal.toSorted((a, b) => a.timeline - b.timeline || a.first - b.first);
 }
 
 function refuseBrokenChains({ backups, systemIdentifier }: PruneSystem): void {

@@ -5,7 +5,7 @@ import type { ReadOptions } from "../../storage/storage.ts";
 import { findLeftovers, orphanedWal } from "./find_leftovers.ts";
 import { planPrune } from "./plan_prune.ts";
 import type { PruneBackup, PrunePlan, PruneSystem } from "./prune_model.ts";
-import type { PruneOptions, PruneParts, Removal, RemovedSideFile } from "./prune_parts.ts";
+import type { PruneOptions, PruneParts, Removal } from "./prune_parts.ts";
 import { type FolderStock, type SystemStock, takeStock } from "./take_stock.ts";
 
 /** Something may be committed between two listings; it is not, again and again. */
@@ -124,6 +124,7 @@ export function pruneSystem(
     backups: manifests.filter((manifest) => manifest.systemIdentifier === systemIdentifier)
       .map((manifest) => pruneBackup(manifest, { notes, users, folder: stocks.get(manifest.id)! })),
     wal: wal.pieces,
+    sideFiles: wal.sideFiles,
     histories: wal.histories,
     ...(from.length > 0 && { walInUseFrom: Math.min(...from) }),
   };
@@ -159,6 +160,7 @@ function nothingGoes(systems: readonly PruneSystem[]): PrunePlan {
       backups.map((backup) => ({ systemIdentifier, backup, reasons: [reason] }))
     ),
     remove: [],
+    sideFiles: [],
     wal: systems.flatMap(({ systemIdentifier, wal }) =>
       wal.map((piece) => ({ ...piece, systemIdentifier, keep: true, reason }))
     ),
@@ -167,33 +169,17 @@ function nothingGoes(systems: readonly PruneSystem[]): PrunePlan {
 
 function removalOf(plan: PrunePlan, { stocks }: Seen, options: PrepareOptions): Removal {
   const { leftovers, notes } = findLeftovers(stocks, options);
-  const sideFiles = stocks.flatMap((stock) => goingSideFiles(stock, plan));
   const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
   return {
     ...plan,
     leftovers,
-    sideFiles,
     segmentBytes: new Map(stocks.map((stock) => [stock.systemIdentifier, stock.segmentBytes])),
     notes,
     freedBytes: sum([
       ...plan.remove.map(({ backup }) => backup.storedBytes),
       ...plan.wal.filter(({ keep }) => !keep).map(({ bytes }) => bytes),
       ...leftovers.map(({ bytes }) => bytes),
-      ...sideFiles.map(({ bytes }) => bytes),
+      ...plan.sideFiles.map(({ bytes }) => bytes),
     ]),
   };
-}
-
-/** They go with their segment: into a row that goes, and never with one that stays. */
-function goingSideFiles(
-  { systemIdentifier, wal }: SystemStock,
-  plan: PrunePlan,
-): readonly RemovedSideFile[] {
-  const own = plan.wal.filter((piece) => piece.systemIdentifier === systemIdentifier);
-  const going = Map.groupBy(own.filter(({ keep }) => !keep), ({ timeline }) => timeline);
-  return wal.sideFiles
-    .filter(({ timeline, number }) =>
-      going.get(timeline)?.some(({ first, last }) => first <= number && number <= last)
-    )
-    .map((file) => ({ ...file, systemIdentifier }));
 }

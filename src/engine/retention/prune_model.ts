@@ -46,6 +46,11 @@ export interface WalPiece {
   readonly storedAt: number | undefined;
 }
 
+/** A `.backup` or `.partial` file: it goes when the segment that it is named for may go. */
+export interface SideFile extends WalPiece {
+  readonly key: string;
+}
+
 /** One database system under a cluster's name; systems are judged apart from each other. */
 export interface PruneSystem {
   readonly systemIdentifier: string;
@@ -54,6 +59,8 @@ export interface PruneSystem {
   readonly backups: readonly PruneBackup[];
   /** In any order. */
   readonly wal: readonly WalPiece[];
+  /** In any order. @default {none} */
+  readonly sideFiles?: readonly SideFile[];
   /** Of the timelines whose history file is there. */
   readonly histories: ReadonlyMap<number, TimelineHistory>;
   /** Somebody needs the log from this segment on, on whatever timeline. */
@@ -98,4 +105,6 @@ export interface PrunePlan {
   readonly remove: readonly RemovedBackup[];
   /** By system, timeline and number. */
   readonly wal: readonly JudgedWal[];
+  /** Those that go. */
+  readonly sideFiles: readonly SideFile[];
 }

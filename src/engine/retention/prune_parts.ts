@@ -5,7 +5,6 @@ import type { Progress } from "../../domain/progress.ts";
 import type { RetentionPolicy } from "../../domain/retention_policy.ts";
 import type { ObjectStore } from "../../storage/storage.ts";
 import type { PrunePlan } from "./prune_model.ts";
-import type { SideFile } from "./wal_stock.ts";
 
 /** What a removal needs of the world. */
 export interface PruneParts {
@@ -48,15 +47,9 @@ export interface Leftover {
   readonly reason: string;
 }
 
-/** A `.backup` or `.partial` file that goes. */
-export interface RemovedSideFile extends SideFile {
-  readonly systemIdentifier: string;
-}
-
 /** What would be done; what is done, when nothing changes in between. */
 export interface Removal extends PrunePlan {
   readonly leftovers: readonly Leftover[];
-  readonly sideFiles: readonly RemovedSideFile[];
   /** Segments of each system have so many bytes. */
   readonly segmentBytes: ReadonlyMap<string, number>;
   /** For people: what was seen and is left alone. */

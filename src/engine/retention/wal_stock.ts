@@ -2,15 +2,7 @@ import type { TimelineHistory } from "../../domain/timeline_history.ts";
 import { numberOfName } from "../../domain/wal.ts";
 import { parseWalKey, type WalPlace } from "../../domain/wal_key.ts";
 import type { ObjectInfo } from "../../storage/storage.ts";
-import type { WalPiece } from "./prune_model.ts";
-
-/** A `.backup` or `.partial` file, which goes with the segment that it is named for. */
-export interface SideFile {
-  readonly key: string;
-  readonly timeline: number;
-  readonly number: number;
-  readonly bytes: number;
-}
+import type { SideFile, WalPiece } from "./prune_model.ts";
 
 /** The log of one system, as a listing of it comes by. Memory grows with the gaps and the cuts. */
 export class WalStock {
@@ -50,7 +42,7 @@ export class WalStock {
     const number = numberOfName(name, this.#segmentBytes);
     if (number === undefined) return;
     if (name.kind === "segment") this.#segment({ timeline: name.timeline, number }, info);
-    else this.sideFiles.push({ key: info.key, timeline: name.timeline, number, bytes: info.size });
+    else this.sideFiles.push(sideFile({ timeline: name.timeline, number }, info));
   }
 
   #segment(
@@ -73,4 +65,12 @@ export class WalStock {
         : Math.max(storedAt, before.storedAt),
     };
   }
+}
+
+function sideFile(
+  { timeline, number }: { readonly timeline: number; readonly number: number },
+  { key, size, lastModified }: ObjectInfo,
+): SideFile {
+  const storedAt = lastModified?.getTime();
+  return { ...{ key, timeline, storedAt }, first: number, last: number, bytes: size };
 }
