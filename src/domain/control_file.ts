@@ -2,7 +2,8 @@
  * What of global/pg_control is read without asking PostgreSQL. Its layout differs from major to
  * major; two things do not: it begins with the system identifier, and the CRC-32C of everything
  * before it is its last field, with 32 random bytes of initdb in front of that
- * (`mock_authentication_nonce`; PostgreSQL, src/include/catalog/pg_control.h).
+ * (`mock_authentication_nonce`; PostgreSQL, src/include/catalog/pg_control.h). From 18 on three
+ * bytes of padding stand between them, and 29 of the 32 are taken.
  *
  * @module
  */
