@@ -43,6 +43,11 @@ export const SAMPLE_CONFIG =
 
 # compression: { dumps: "gzip:6", pages: "zstd:1", wal: "zstd:1" }
 
+# Everything is encrypted to these before it leaves the machine. "backupctl key generate" makes an
+# identity and its recipient: keep identities elsewhere, and have two.
+# encryption:
+#   recipients: [age1…, age1…]
+
 # backup: { method: auto, jobs: auto }
 
 # metadata:
