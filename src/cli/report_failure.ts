@@ -1,6 +1,7 @@
 import { BackupctlError, exitStatus } from "../domain/errors.ts";
 import { escapeControl } from "../log/format_record.ts";
 import type { Terminal } from "./terminal.ts";
+import { wrap } from "./wrap.ts";
 
 /** Prints why a command failed, on standard error, and returns the exit status. */
 export function reportFailure(
@@ -19,8 +20,11 @@ export function reportFailure(
     stderr.write(`${dim}hint:${reset} please report it with these lines\n`);
     return status;
   }
-  stderr.write(`${red}error:${reset} ${lines(error.message)}\n`);
-  if (error.hint !== undefined) stderr.write(`${dim}hint:${reset} ${lines(error.hint)}\n`);
+  const width = stderr.columns();
+  stderr.write(`${red}error:${reset} ${wrapped(error.message, { width, after: "error: " })}\n`);
+  if (error.hint !== undefined) {
+    stderr.write(`${dim}hint:${reset} ${wrapped(error.hint, { width, after: "hint: " })}\n`);
+  }
   return status;
 }
 
@@ -41,6 +45,17 @@ function failureDocument(error: unknown): unknown {
 /** Text that may come from a server, harmless on a terminal; its line breaks stay. */
 function lines(text: string): string {
   return text.split("\n").map(escapeControl).join("\n");
+}
+
+/** The same, not cut within words where the terminal ends. */
+function wrapped(
+  text: string,
+  { width, after }: { readonly width: number | undefined; readonly after: string },
+): string {
+  if (width === undefined) return lines(text);
+  const [first = "", ...rest] = lines(text).split("\n");
+  const head = wrap(`${after.replaceAll(" ", "_")}${first}`, width).join("\n").slice(after.length);
+  return [head, ...rest.flatMap((line) => wrap(line, width))].join("\n");
 }
 
 function stackOf(error: unknown): string {

@@ -1,4 +1,5 @@
 import { escapeControl } from "../log/format_record.ts";
+import { wrap } from "./wrap.ts";
 
 /** One column of a table. */
 export interface Column {
@@ -9,6 +10,8 @@ export interface Column {
   readonly dropAt?: number;
   /** The column may be cut to so many characters before any goes. */
   readonly shortenTo?: number;
+  /** The last column may go on below itself. @default {false} */
+  readonly wrap?: boolean;
 }
 
 /** How a table is printed. */
@@ -31,6 +34,8 @@ interface Shown {
 }
 
 const GAP = "  ";
+/** In fewer columns nobody reads sentences. */
+const LEAST_WRAPPED = 20;
 
 /**
  * Lines of a table with two spaces between the columns; columns that are empty in every row are
@@ -58,7 +63,24 @@ export function formatTable(
     }).join(GAP).trimEnd();
   const titles = line(columns.map(({ title }) => title));
   const head = color ? `\x1b[2m${titles}\x1b[0m` : titles;
-  return [head, ...cells.map(line)].map((text) => `${indent}${text}\n`).join("");
+  const rowLines = (texts: readonly string[]) => {
+    const [first, ...more] = wrapLast(texts, { shown, width: width - indent.length });
+    return [line(first!), ...more.map(line)];
+  };
+  return [head, ...cells.flatMap(rowLines)].map((text) => `${indent}${text}\n`).join("");
+}
+
+/** The row, and further ones below it for what does not fit into a last column that wraps. */
+function wrapLast(
+  texts: readonly string[],
+  { shown, width }: { readonly shown: readonly Shown[]; readonly width: number },
+): readonly (readonly string[])[] {
+  const last = shown.at(-1);
+  const room = last && last.width - Math.max(0, lengthOf(shown) - width);
+  if (!last?.column.wrap || room === undefined || room < LEAST_WRAPPED) return [texts];
+  return wrap(texts[last.index]!, room).map((part, at) =>
+    texts.map((text, index) => index === last.index ? part : at === 0 ? text : "")
+  );
 }
 
 /** The columns that fit: as few are dropped as possible, and then as little is cut as possible. */

@@ -4,14 +4,14 @@ import { type Command, printResult } from "../context.ts";
 import { type Explanation, EXPLANATIONS } from "../explanations.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
 import { formatTable } from "../table.ts";
+import type { Terminal } from "../terminal.ts";
 
 /** Explains an error code or an exit status; without one, lists them all. */
 export const explain: Command<CommandOf<"explain">> = ({ code }, context) => {
   const found = code === undefined ? EXPLANATIONS : matching(code);
   printResult(context, {
     json: () => ({ schema: "backupctl.explain/1", codes: found }),
-    text: () =>
-      code === undefined ? list(context.terminal.stdout.color) : found.map(page).join("\n"),
+    text: () => code === undefined ? list(context.terminal) : found.map(page).join("\n"),
   });
   return Promise.resolve(0);
 };
@@ -32,10 +32,10 @@ function page({ code, status, meaning, remedy }: Explanation): string {
   return `${code} (exit status ${status})\n  ${meaning}\n  ${remedy}\n`;
 }
 
-function list(color: boolean): string {
+function list({ stdout }: Terminal): string {
   return formatTable(
-    [{ title: "STATUS", align: "right" }, { title: "CODE" }, { title: "MEANING" }],
+    [{ title: "STATUS", align: "right" }, { title: "CODE" }, { title: "MEANING", wrap: true }],
     EXPLANATIONS.map(({ code, status, meaning }) => [String(status), code, meaning]),
-    { color },
+    { color: stdout.color, width: stdout.columns() },
   );
 }

@@ -172,10 +172,12 @@ function figureLines(
   const ended = recent.succeeded + recent.failed;
   if (ended > 0) {
     const rate = Math.floor(recent.succeeded / ended * 100);
+    const failures = recent.failed === 0
+      ? "none failed"
+      : `${recent.failed} failed (${rate} % well)`;
     lines.push(
-      `runs of the last ${RECENT_DAYS} days: ${recent.succeeded} succeeded, ` +
-        `${recent.failed} failed (${rate} % succeeded)` +
-        (last ? `; the last one, ${last.operation}, ${last.outcome} ${since(last, now)} ago` : ""),
+      `runs of the last ${RECENT_DAYS} days: ${recent.succeeded} succeeded, ${failures}` +
+        (last ? `; the last one, ${last.operation}, ${last.outcome} ${since(last, now)}` : ""),
     );
   }
   if (storage.length > 1) {
@@ -191,5 +193,6 @@ function figureLines(
 }
 
 function since({ finishedAt }: { readonly finishedAt: string }, now: Date): string {
-  return formatAge(now.getTime() - Date.parse(finishedAt));
+  const age = now.getTime() - Date.parse(finishedAt);
+  return age < 60_000 ? "just now" : `${formatAge(age)} ago`;
 }

@@ -49,3 +49,15 @@ Deno.test("formatTable() keeps to the width that is asked for", () => {
     }
   }
 });
+
+Deno.test("formatTable() lets a last column go on below itself where it must", () => {
+  const columns = [{ title: "STATUS", align: "right" }, { title: "MEANING", wrap: true }] as const;
+  const rows = [["6", "the store did not answer, also after several tries"], ["7", "short"]];
+  const lines = formatTable(columns, rows, { width: 36 }).split("\n");
+  assert.deepEqual(lines.slice(1, 4), [
+    "     6  the store did not answer,",
+    "        also after several tries",
+    "     7  short",
+  ]);
+  assert.equal(formatTable(columns, rows).split("\n").length, 4);
+});
