@@ -2,7 +2,7 @@ import type { Clock } from "../domain/clock.ts";
 import { LeaseLostError, ObjectExistsError } from "../domain/errors.ts";
 import type { ObjectStore } from "../storage/storage.ts";
 import { readRecord } from "./lease_list.ts";
-import { leaseBytes, leaseKey, type LeaseRecord } from "./lease_record.ts";
+import { leaseBytes, leaseKey, type LeaseRecord, type LeaseRemovals } from "./lease_record.ts";
 
 /** How long a lease lasts. */
 export interface LeaseTiming {
@@ -88,6 +88,11 @@ export class HeldLease implements AsyncDisposable {
     return this.#number;
   }
 
+  /** What its newest record says that is taken away. */
+  get removes(): LeaseRemovals | null {
+    return this.#record.removes;
+  }
+
   /** Aborted when the lease is lost, with the {@link LeaseLostError} as its reason. */
   get signal(): AbortSignal {
     return this.#lost.signal;
@@ -139,10 +144,12 @@ export class HeldLease implements AsyncDisposable {
    * Gives it back, or lets it stand for `lasting` milliseconds more. Never throws: what cannot be
    * given back runs out.
    */
-  async release({ lasting, keepCount }: {
+  async release({ lasting, keepCount, unfinished = false }: {
     readonly lasting?: number;
     /** Leaves the last record, so that its number is never given again. @default {false} */
     readonly keepCount?: boolean;
+    /** Leaves word of what was not taken away yet. @default {false} */
+    readonly unfinished?: boolean;
   } = {}): Promise<void> {
     if (this.#over) return;
     this.#over = true;
@@ -155,7 +162,7 @@ export class HeldLease implements AsyncDisposable {
       const record: LeaseRecord = {
         ...this.#record,
         released,
-        removes: null,
+        removes: unfinished ? this.#record.removes : null,
         durationMs: lasting ?? this.#record.durationMs,
       };
       await putRecord(this.#parts, { name: this.name, number, record });

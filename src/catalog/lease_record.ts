@@ -55,7 +55,10 @@ export interface LeaseRecord {
   /** Given back: it protects nothing any more. */
   readonly released: boolean;
   readonly needs: LeaseNeeds | null;
-  /** Null until a removal knows what it takes away. */
+  /**
+   * What a removal takes away; null until it knows, and when it has come to its end. The next one
+   * goes on with what stands here.
+   */
   readonly removes: LeaseRemovals | null;
 }
 

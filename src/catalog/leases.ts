@@ -99,7 +99,8 @@ export class Leases {
     });
     if (newest && !newest.released) await this.#refuseLive(newest, signal);
     const number = (newest?.number ?? 0) + 1;
-    const record = this.#record("prune", { what });
+    // What the last one did not come to is left for this one to finish.
+    const record = { ...this.#record("prune", { what }), removes: newest?.removes ?? null };
     const lease = await HeldLease.take(this.#parts(), { name: PRUNE_LEASE, number, record });
     if (lease) {
       await this.#removeOlder(number);
@@ -117,6 +118,13 @@ export class Leases {
   /** Whether a removal takes away something that is needed. */
   collide(removes: LeaseRemovals, needs: LeaseNeeds): boolean {
     return takesAway(removes, needs);
+  }
+
+  /** What the last removal did not come to, or one under way is about to take away. */
+  async unfinished(reading: ReadOptions = {}): Promise<LeaseRemovals | null> {
+    const options = { only: PRUNE_LEASE, ...reading };
+    const [newest] = await readNewest(this.#store, this.#cluster, options);
+    return newest?.removes ?? null;
   }
 
   /** Those that have neither been given back nor run out at `now`, the store's time. */

@@ -12,7 +12,6 @@ import { parseWalKey, timelineFolder, walKey } from "../../domain/wal_key.ts";
 import type { ObjectStore } from "../../storage/storage.ts";
 import type { JudgedWal } from "./prune_model.ts";
 import type { PruneParts, Removal } from "./prune_parts.ts";
-import { REMOVAL_MARK } from "./removal_mark.ts";
 
 /** Keys of S3 in one request at most. */
 const BATCH_KEYS = 1000;
@@ -44,10 +43,10 @@ export async function carryOut(
   for (const { systemIdentifier, backup } of remove) {
     const place = { systemIdentifier, id: backup.id };
     if (!options.evenPinned) await refusePinned(parts, place, options);
-    await removeFolder(parts, place, { ...options, guarded });
+    await removeFolder(parts, place, guarded);
   }
   for (const { systemIdentifier, id } of leftovers) {
-    await removeFolder(parts, { systemIdentifier, id }, { ...options, guarded });
+    await removeFolder(parts, { systemIdentifier, id }, guarded);
   }
   await guarded.remove(removal.sideFiles.map(({ key }) => key));
   return { removedSegments: await removeWal(parts, removal, guarded) };
@@ -73,22 +72,14 @@ async function refusePinned(
 }
 
 async function removeFolder(
-  { repository, store, notes }: PruneParts,
+  { repository, notes }: PruneParts,
   place: Place,
-  { lease, signal, guarded }: CarryOutOptions & { readonly guarded: Remover },
+  guarded: Remover,
 ): Promise<void> {
   const folder = `${repository.cluster}/${place.systemIdentifier}/backups/${place.id}/`;
-  await lease.confirm();
-  lease.check();
-  await store.put(folder + REMOVAL_MARK, new TextEncoder().encode(markText(lease)), { signal });
   await guarded.remove([`${folder}backup.json`]);
-  await guarded.removeListed(folder, (key) => key !== folder + REMOVAL_MARK);
   await guarded.removeListed(notes.folder(place), () => true);
-  await guarded.remove([folder + REMOVAL_MARK]);
-}
-
-function markText(lease: HeldLease): string {
-  return `{ "format": "backupctl.removal", "version": 1, "lease": ${lease.fencingToken} }\n`;
+  await guarded.removeListed(folder, () => true);
 }
 
 /** Oldest first, timeline by timeline, so that what is left reaches to the end without a hole. */

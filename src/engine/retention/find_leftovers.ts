@@ -1,4 +1,4 @@
-import type { StoredLease } from "../../catalog/catalog.ts";
+import type { LeaseRemovals, StoredLease } from "../../catalog/catalog.ts";
 import { formatBytes } from "../../domain/bytes.ts";
 import { formatSpan } from "./format_span.ts";
 import type { JudgedWal } from "./prune_model.ts";
@@ -10,6 +10,8 @@ interface LeftoverOptions {
   readonly olderThan?: number;
   readonly now: number;
   readonly live: readonly StoredLease[];
+  /** What an earlier removal did not come to. */
+  readonly unfinished: LeaseRemovals | null;
 }
 
 /** The folders that are no backups: those that go, and what to say of the others. */
@@ -21,7 +23,7 @@ export function findLeftovers(
   const left: FolderStock[] = [];
   for (const { systemIdentifier, folders } of stocks) {
     for (const folder of folders.filter(({ committed }) => !committed)) {
-      const reason = reasonToGo(folder, options);
+      const reason = reasonToGo(folder, { systemIdentifier, ...options });
       if (reason === undefined) left.push(folder);
       else leftovers.push({ systemIdentifier, id: folder.id, bytes: folder.bytes, reason });
     }
@@ -29,8 +31,14 @@ export function findLeftovers(
   return { leftovers, notes: left.length === 0 ? [] : [sentence(left, options)] };
 }
 
-function reasonToGo(folder: FolderStock, options: LeftoverOptions): string | undefined {
-  if (folder.beingRemoved) return "its removal was begun and not finished";
+function reasonToGo(
+  folder: FolderStock,
+  { systemIdentifier, ...options }: LeftoverOptions & { readonly systemIdentifier: string },
+): string | undefined {
+  const begun = options.unfinished?.backups.some((one) =>
+    one.systemIdentifier === systemIdentifier && one.id === folder.id
+  );
+  if (begun) return "its removal was begun and not finished";
   const { orphans = false, olderThan = LEFTOVER_AGE_MS, now, live } = options;
   if (!orphans || folder.storedAt === undefined || now - folder.storedAt <= olderThan) {
     return undefined;

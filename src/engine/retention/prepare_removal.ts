@@ -1,4 +1,9 @@
-import type { BackupManifest, BackupNotes, StoredLease } from "../../catalog/catalog.ts";
+import type {
+  BackupManifest,
+  BackupNotes,
+  LeaseRemovals,
+  StoredLease,
+} from "../../catalog/catalog.ts";
 import { IntegrityError, RunFailedError } from "../../domain/errors.ts";
 import { parseLsn } from "../../domain/lsn.ts";
 import type { ReadOptions } from "../../storage/storage.ts";
@@ -23,6 +28,8 @@ export interface PrepareOptions extends PruneOptions {
   readonly now: number;
   /** Those that have not run out. */
   readonly live: readonly StoredLease[];
+  /** What an earlier removal did not come to. */
+  readonly unfinished: LeaseRemovals | null;
 }
 
 /**

@@ -32,7 +32,8 @@ export class PruneEngine {
     const now = this.#parts.clock.now().getTime();
     const reading = options.signal ? { signal: options.signal } : {};
     const live = await this.#parts.leases.live(now, reading);
-    return await prepareRemoval(this.#parts, { ...options, now, live });
+    const unfinished = await this.#parts.leases.unfinished(reading);
+    return await prepareRemoval(this.#parts, { ...options, now, live, unfinished });
   }
 
   /**
@@ -54,6 +55,7 @@ export class PruneEngine {
         const removal = await this.#agreed({ ...options, confirm }, held);
         if (removal === undefined) return undefined;
         const { removedSegments } = await carryOut(this.#parts, removal, held);
+        held.finished();
         const uploads = await this.#abortUploads(options, held);
         await this.#parts.leases.sweep(held.now(), { signal: held.signal });
         return { removal, removedSegments, uploads };
@@ -70,7 +72,7 @@ export class PruneEngine {
       const { signal } = held;
       const removal = await prepareRemoval(this.#parts, {
         ...options,
-        ...{ now: held.now(), live, signal },
+        ...{ now: held.now(), live, unfinished: held.unfinished, signal },
       });
       if (!options.force) refuseTooMuch(removal);
       return confirm(removal) ? removal : undefined;
@@ -95,6 +97,10 @@ export interface HeldRemoval {
   /** Milliseconds since 1970 by the store's clock. */
   readonly now: () => number;
   readonly signal: AbortSignal;
+  /** What an earlier removal did not come to. */
+  readonly unfinished: LeaseRemovals | null;
+  /** To be called when nothing of it is left; otherwise the next removal is told of it. */
+  finished(): void;
 }
 
 /**
@@ -118,16 +124,19 @@ export async function withRemovalLease<T>(
   }
   const what = `removal from cluster ${repository.cluster}`;
   const lease = await leases.exclude({ what, ...(signal && { signal }) });
+  let finished = false;
   try {
     const offset = await leases.clockOffset(lease, signal ? { signal } : {});
     refuseWrongClock(offset);
     return await work({
       lease,
+      finished: () => finished = true,
+      unfinished: lease.removes,
       now: () => clock.now().getTime() + offset,
       signal: signal ? AbortSignal.any([signal, lease.signal]) : lease.signal,
     });
   } finally {
-    await lease.release({ keepCount: true });
+    await lease.release({ keepCount: true, unfinished: !finished });
   }
 }
 
@@ -137,14 +146,14 @@ export async function withRemovalLease<T>(
  */
 export async function agreedRemoval(
   { leases }: PruneParts,
-  { lease, now, signal }: HeldRemoval,
+  { lease, now, signal, unfinished }: HeldRemoval,
   make: (live: readonly StoredLease[]) => Promise<Removal | undefined>,
 ): Promise<Removal | undefined> {
   for (let tries = 1; tries <= TRIES; tries++) {
     const live = await leases.live(now(), { signal });
     const removal = await make(live);
     if (removal === undefined) return undefined;
-    await lease.renew({ removes: removesOf(removal) });
+    await lease.renew({ removes: withUnfinished(removesOf(removal), unfinished) });
     const known = new Set(live.map(({ name }) => name));
     const late = await leases.live(now(), { signal });
     const objection = late.some(({ name, needs }) =>
@@ -166,6 +175,13 @@ function removesOf({ remove, leftovers, wal }: Removal): LeaseRemovals {
     ],
     wal: rowsOf(wal.filter(({ keep }) => !keep)),
   };
+}
+
+/** Until the end, when nothing is left of it: this run may be cut off, too. */
+function withUnfinished(removes: LeaseRemovals, unfinished: LeaseRemovals | null): LeaseRemovals {
+  const backups = [...removes.backups, ...unfinished?.backups ?? []];
+  const byName = new Map(backups.map((one) => [`${one.systemIdentifier}/${one.id}`, one]));
+  return { backups: [...byName.values()], wal: removes.wal };
 }
 
 function refuseWrongClock(offset: number): void {

@@ -60,6 +60,7 @@ export async function removeBackup(
       if (removal === undefined) return undefined;
       const evenPinned = options.force ?? false;
       await carryOut(parts, removal, { ...held, evenPinned });
+      if (held.unfinished === null) held.finished();
       return { removal, removedSegments: 0, uploads: 0 };
     },
   });

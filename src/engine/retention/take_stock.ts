@@ -5,7 +5,6 @@ import { parseLsn } from "../../domain/lsn.ts";
 import { parseTimelineHistory } from "../../domain/timeline_history.ts";
 import { DEFAULT_WAL_SEGMENT_BYTES, lastSegmentNumber, segmentNumber } from "../../domain/wal.ts";
 import type { ObjectInfo, ObjectStore, ReadOptions } from "../../storage/storage.ts";
-import { REMOVAL_MARK } from "./removal_mark.ts";
 import { WalStock } from "./wal_stock.ts";
 
 /** A folder below `backups/`. */
@@ -13,8 +12,6 @@ export interface FolderStock {
   readonly id: string;
   /** With its backup.json: a committed backup. */
   readonly committed: boolean;
-  /** A removal of it was begun. */
-  readonly beingRemoved: boolean;
   readonly objects: number;
   readonly bytes: number;
   /** Milliseconds since 1970: when its last object was stored; undefined when nobody knows. */
@@ -122,7 +119,6 @@ class FolderTaker {
   readonly id: string;
   readonly #expected: Map<string, number>;
   #committed = false;
-  #beingRemoved = false;
   #objects = 0;
   #bytes = 0;
   #storedAt: number | undefined = 0;
@@ -134,7 +130,6 @@ class FolderTaker {
 
   take(name: string, { size, lastModified }: ObjectInfo): void {
     if (name === "backup.json") this.#committed = true;
-    if (name === REMOVAL_MARK) this.#beingRemoved = true;
     this.#objects += 1;
     this.#bytes += size;
     this.#storedAt = lastModified && this.#storedAt !== undefined
@@ -147,7 +142,6 @@ class FolderTaker {
     return {
       id: this.id,
       committed: this.#committed,
-      beingRemoved: this.#beingRemoved,
       objects: this.#objects,
       bytes: this.#bytes,
       storedAt: this.#storedAt,

@@ -1,0 +1,102 @@
+/** A removal that is suspended past its lease, while another one takes over. */
+import assert from "node:assert/strict";
+import { DirectoryStore } from "../../src/storage/directory.ts";
+import type { ProcessPlan } from "../support/retention/prune_process.ts";
+import { HistoryWorld } from "../support/retention/history_world.ts";
+import { keysOf, pruneParts, storeWorld } from "../support/retention/stored_world.ts";
+import { FULL_FAULTS } from "../support/wal_rig.ts";
+
+const SCRIPT = new URL("../support/retention/prune_process.ts", import.meta.url).pathname;
+const ROUNDS = FULL_FAULTS ? 200 : 5;
+const TIMING = { durationMs: 600, graceMs: 100 };
+
+/** Sixty backups, of which one stays. */
+async function makeRepository(folder: string): Promise<DirectoryStore> {
+  const store = new DirectoryStore(folder);
+  const world = new HistoryWorld();
+  for (let serial = 0; serial < 60; serial++) {
+    world.play({ what: "full", segments: 1 });
+    world.play({ what: "pass", hours: 24, segments: 2 });
+  }
+  await storeWorld(world, store, "main");
+  return store;
+}
+
+async function copyFolder(from: string, to: string): Promise<void> {
+  const { success } = await new Deno.Command("cp", { args: ["-a", from, to] }).output();
+  assert.ok(success);
+}
+
+function startRemoval(folder: string): Deno.ChildProcess {
+  const plan: ProcessPlan = {
+    ...{ folder, cluster: "main", host: "db1", timing: TIMING, policy: "last-retain=1" },
+  };
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "--quiet", "-A", SCRIPT, JSON.stringify(plan)],
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+/** Waits for the first line, and a random while. */
+async function untilBusy(child: Deno.ChildProcess): Promise<void> {
+  const reader = child.stdout.getReader();
+  const { value } = await reader.read();
+  assert.match(new TextDecoder().decode(value), /removing/);
+  reader.releaseLock();
+  await new Promise((resolve) => setTimeout(resolve, Math.random() * 60));
+}
+
+Deno.test(`a removal suspended past its lease removes nothing more, ${ROUNDS} times`, async () => {
+  const root = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${root}/template`);
+    await makeRepository(`${root}/template`);
+    let lost = 0;
+    for (let round = 0; round < ROUNDS; round++) {
+      const folder = `${root}/r${round}`;
+      await copyFolder(`${root}/template`, folder);
+      if (await suspended(folder)) lost += 1;
+      await Deno.remove(folder, { recursive: true });
+    }
+    if (FULL_FAULTS) console.log(`${lost} of ${ROUNDS} were caught at work`);
+    assert.ok(lost >= ROUNDS * 0.8, `${lost} of ${ROUNDS} were caught at work`);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
+/** @returns false when the process had come to its end before it could be stopped. */
+async function suspended(folder: string): Promise<boolean> {
+  const child = startRemoval(folder);
+  await untilBusy(child);
+  Deno.kill(child.pid, "SIGSTOP");
+  const store = new DirectoryStore(folder);
+  const parts = pruneParts(store, { cluster: "main", host: "db2", timing: TIMING });
+  const taken = await takeOver(parts);
+  const before = await keysOf(store, "main");
+  Deno.kill(child.pid, "SIGCONT");
+  const [{ code }, words] = await Promise.all([
+    child.status,
+    new Response(child.stderr).text(),
+    child.stdout.cancel(),
+  ]);
+  assert.deepEqual(await keysOf(store, "main"), before, "nothing went after the loss");
+  taken.check();
+  await taken.release({ keepCount: true });
+  if (code === 0) return false;
+  assert.equal(code, 11, words);
+  assert.match(words, /lease of removal from cluster main is lost/);
+  return true;
+}
+
+/** As soon as the lease has run out. */
+async function takeOver({ leases }: ReturnType<typeof pruneParts>) {
+  for (;;) {
+    try {
+      return await leases.exclude({ what: "removal from cluster main" });
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}
