@@ -6,6 +6,7 @@ import {
   type ClusterMajor,
   clusterMajors,
   giveToServer,
+  speaksTls,
   startCluster,
 } from "../support/postgres_cluster.ts";
 import { archiveNow } from "../support/recoveries.ts";
@@ -96,6 +97,10 @@ for (const major of clusterMajors()) {
   Deno.test(`PostgreSQL ${major.major}: drill restores, opens, checks and tidies up`, async (t) => {
     await using rig = await Rig.open(major);
     const { cluster, program } = rig;
+    const available = await cluster.query(
+      "select from pg_available_extensions where name = 'amcheck'",
+    );
+    const amcheck = available.length > 0 ? "--amcheck " : "";
     await cluster.psql(
       "create role admin superuser login; create database app; create table only_here (a int)",
     );
@@ -114,7 +119,7 @@ for (const major of clusterMajors()) {
       `external_pid_file = '${program.folder}/original.pid'`,
       `hba_file = '/nonexistent/pg_hba.conf'`,
       `synchronous_standby_names = 'nobody'`,
-      `ssl = on`,
+      ...(speaksTls(cluster.binDir) ? ["ssl = on"] : []),
       `port = ${cluster.port}`,
     ];
     await Deno.writeTextFile(conf, `${lines.join("\n")}\n`, { append: true });
@@ -155,9 +160,13 @@ for (const major of clusterMajors()) {
          insert into orders values (0, 'it can be written');`,
       );
       await giveToServer(sql);
-      const line = `drill --latest --amcheck --sql ${sql} --min-rows orders=510 --output json`;
+      const line = `drill --latest ${amcheck}--sql ${sql} --min-rows orders=510 --output json`;
       const report = JSON.parse(await rig.ok(line));
-      assert.deepEqual(report.checks.map(({ ok }: { ok: boolean }) => ok), [true, true, true]);
+      assert.equal(report.checks.length, amcheck ? 3 : 2);
+      assert.ok(
+        report.checks.every(({ ok }: { ok: boolean }) => ok),
+        JSON.stringify(report.checks),
+      );
       assert.equal(report.recovery.target, "latest");
       assert.match(report.last_commit, /^\d{4}-/);
     });
@@ -208,10 +217,13 @@ for (const major of clusterMajors()) {
 
     await t.step("a logical backup goes into a new cluster", async () => {
       await rig.ok("backup full --method logical");
-      const line = "drill --amcheck --database app --min-rows orders=510 --output json";
+      const line = `drill ${amcheck}--database app --min-rows orders=510 --output json`;
       const report = JSON.parse(await rig.ok(line));
       assert.equal(report.backup.method, "logical");
-      assert.deepEqual(report.checks.map(({ ok }: { ok: boolean }) => ok), [true, true]);
+      assert.ok(
+        report.checks.every(({ ok }: { ok: boolean }) => ok),
+        JSON.stringify(report.checks),
+      );
       assert.deepEqual(await rig.scratch(), []);
       const versions = await Array.fromAsync(Deno.readDir(`${cluster.folder}/tablespace_fast`));
       assert.equal(versions.length, 1, "only the original's");
@@ -226,6 +238,13 @@ for (const major of clusterMajors()) {
       );
       await rig.ok("backup full --method physical --fast-checkpoint");
       const { status, stdout, stderr } = await rig.run("drill --amcheck --output json");
+      if (!amcheck) {
+        console.warn(
+          `PostgreSQL ${major.major} here comes without amcheck: only its refusal is seen`,
+        );
+        assert.equal(status, 13, stderr);
+        return;
+      }
       assert.equal(status, 8, stderr);
       const { ok, checks } = JSON.parse(stdout);
       assert.equal(ok, false);
@@ -249,10 +268,12 @@ for (const major of clusterMajors()) {
         ...{ stdin: "null", stdout: "null", stderr: "piped" },
       }).spawn();
       const stderr = new Response(child.stderr).text();
-      while (!await Deno.stat(`${program.folder}/begun`).catch(() => undefined)) {
+      let ended = false;
+      child.status.then(() => ended = true);
+      while (!ended && !await Deno.stat(`${program.folder}/begun`).catch(() => undefined)) {
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
-      child.kill("SIGINT");
+      if (!ended) child.kill("SIGINT");
       const { code } = await child.status;
       assert.equal(code, 130, await stderr);
       assert.match(await stderr, /interrupted by SIGINT/);

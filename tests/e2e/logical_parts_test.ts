@@ -36,8 +36,7 @@ lines" AS SELECT g AS a, repeat('6', 50) AS t FROM generate_series(1, 2500) g;
   CREATE TABLE hashed (k int, t text) PARTITION BY HASH (k);
   CREATE TABLE hashed_0 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 0);
   CREATE TABLE hashed_1 PARTITION OF hashed FOR VALUES WITH (MODULUS 2, REMAINDER 1);
-  INSERT INTO hashed SELECT g, repeat('h', 90) FROM generate_series(1, 3000) g;
-  CREATE EXTENSION IF NOT EXISTS amcheck;`;
+  INSERT INTO hashed SELECT g, repeat('h', 90) FROM generate_series(1, 3000) g;`;
 
 async function startZoo(binDir: string): Promise<Cluster> {
   const cluster = await startCluster({ binDir });
@@ -74,14 +73,12 @@ for (const { major, binDir } of clusterMajors()) {
       assert.match(parts[1]!.key, /^zoo\/2-data-0001\.dump\.zst$/);
     });
 
-    for (const jobs of [1, 3]) {
-      await t.step(`into an empty server with ${jobs} at a time: dumps are equal`, async () => {
-        await using target = await startCluster({ binDir });
-        await rig.restore(backup, { into: target.connection(), jobs });
-        assert.deepEqual(await describeGlobals(target), await describeGlobals(source));
-        assert.deepEqual(await describeDatabase(target, "zoo"), wanted);
-      });
-    }
+    await t.step("into an empty server, three at a time: dumps are equal", async () => {
+      await using target = await startCluster({ binDir });
+      await rig.restore(backup, { into: target.connection(), jobs: 3 });
+      assert.deepEqual(await describeGlobals(target), await describeGlobals(source));
+      assert.deepEqual(await describeDatabase(target, "zoo"), wanted);
+    });
 
     await t.step("as files: pg_restore brings them back in order", async () => {
       await using target = await startCluster({ binDir });
@@ -156,7 +153,7 @@ Deno.test("dumps in parts are of one moment, whatever is committed meanwhile", a
     }
   })();
   try {
-    for (let turn = 0; turn < 3; turn++) {
+    for (let turn = 0; turn < 2; turn++) {
       const backup = await rig.backup({ split: SPLIT, databases: ["postgres"] });
       assert.ok(partsOf(backup, "postgres").length > 3);
       await using target = await startCluster();

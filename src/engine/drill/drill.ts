@@ -5,6 +5,7 @@ import {
   IntegrityError,
   PartialError,
   PostgresError,
+  VersionError,
 } from "../../domain/errors.ts";
 import type { ClientPrograms } from "../../postgres/postgres.ts";
 import type { RestoreOptions, RestoreParts, RestoreReport } from "../parts.ts";
@@ -52,6 +53,8 @@ export interface DrillReport {
 }
 
 const AMCHECK_SINCE = 14;
+const AMCHECK_AVAILABLE =
+  "SELECT count(*) FROM pg_catalog.pg_available_extensions WHERE name = 'amcheck'";
 
 /**
  * Restores a backup into a scratch folder, opens it as a server that nobody can reach, and checks
@@ -196,6 +199,12 @@ async function check(
   const abort = signal ? { signal } : {};
   progress.begin("checking");
   const found = await server.sql([...options.roles, "postgres"], { backup, ...abort });
+  if (amcheck && await found.server.ask(AMCHECK_AVAILABLE) === "0") {
+    throw new VersionError(
+      `this machine's PostgreSQL ${majorOf(backup)} comes without the extension amcheck`,
+      "install its contrib modules, or leave --amcheck out",
+    );
+  }
   const psql = await programs.find("psql", majorOf(backup));
   return await runChecks({ programs, psql, jobs, ...found, ...abort }, {
     database,
