@@ -3,9 +3,11 @@ import type { StoredLease } from "../../catalog/lease_list.ts";
 import { type IndexFigures, RECENT_DAYS } from "../../catalog/metadata_manager.ts";
 import { startOfBackup } from "../../domain/backup_id.ts";
 import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
+import { describeArchiver } from "../../engine/archiving.ts";
 import type { StorageUse } from "../../engine/storage_use.ts";
 import { escapeControl } from "../../log/format_record.ts";
 import { formatAge } from "../age.ts";
+import type { ServerReport } from "../ask_archiver.ts";
 import { backupDocument, formatTime, ratio } from "../backup_document.ts";
 import { type Column, formatTable, type TableOptions } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
@@ -144,6 +146,7 @@ function besides(found: StatusFound, look: TableOptions): string {
   const lines = [
     ...found.unfinished.map((backup) => unfinishedLine(backup, now)),
     ...found.leases.map((lease) => leaseLine(lease, now)),
+    ...(typeof found.server === "object" ? archiverLines(found.server, now) : []),
     ...(typeof figures === "object" ? figureLines(figures, { now, look }) : []),
   ];
   return lines.map((line) => paragraph(escapeControl(line), look.width)).join("");
@@ -156,6 +159,20 @@ export function unfinishedLine(backup: UnfinishedBackup, now: Date): string {
   const written = lastStoredAt ? `, last written ${ago(lastStoredAt)} ago` : "";
   return `unfinished: ${id}, ${ago(startOfBackup(id))} old, ${formatBytes(storedBytes)} stored` +
     `${written}: a run that is still going or was killed`;
+}
+
+/** Only what is not as it should be: one file that waits is on its way. */
+function archiverLines({ archiving, backlog }: ServerReport, now: Date): readonly string[] {
+  const isFailing = archiving.lastFailedAt !== undefined &&
+    archiving.lastFailedAt > (archiving.lastArchivedAt ?? new Date(0));
+  const failing = isFailing ? [`archiving fails: ${describeArchiver(archiving)}`] : [];
+  if (!backlog || backlog.files < 2) return failing;
+  const age = backlog.oldestAt && formatAge(now.getTime() - backlog.oldestAt.getTime());
+  const since = age === undefined ? "" : `, the oldest for ${age}`;
+  return [
+    ...failing,
+    `${backlog.files} files of WAL (${formatBytes(backlog.bytes)}) wait to be archived${since}`,
+  ];
 }
 
 function leaseLine({ holder: { what, host, pid }, takenAt }: StoredLease, now: Date): string {

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { backupPageDocument, backupPageText } from "../../../../src/cli/status/backup_page.ts";
+import type { StatusFound } from "../../../../src/cli/status/collect_status.ts";
 import { statusDocument } from "../../../../src/cli/status/status_document.ts";
 import { statusText } from "../../../../src/cli/status/status_text.ts";
 import { checkGolden } from "../../../support/golden.ts";
-import { sampleStatus } from "../../../support/status_samples.ts";
+import { SAMPLE_NOW, sampleStatus } from "../../../support/status_samples.ts";
 
 for (const width of [80, 140, undefined]) {
   Deno.test(`statusText() on ${width ?? "any number of"} columns is what is kept`, async () => {
@@ -44,6 +45,25 @@ Deno.test("statusText() names who is at work", async () => {
     text,
     /^at work for 10 min: prune of cluster main on host db1\\u001b\[2J \(process 4711\)$/m,
   );
+});
+
+Deno.test("statusText() tells of WAL that waits and of an archiver that fails", async () => {
+  const archiving = {
+    ...{ mode: "on", command: "backupctl wal-push %p", byBackupctl: true, failedCount: 7 },
+    ...{ lastArchived: "000000010000000000000001", lastFailed: "000000010000000000000002" },
+    lastArchivedAt: new Date("2026-11-23T07:00:00Z"),
+    lastFailedAt: new Date("2026-11-23T07:59:00Z"),
+  };
+  const backlog = { files: 12, bytes: 12 * 2 ** 24, oldestAt: new Date("2026-11-23T07:30:00Z") };
+  const text = async (server: StatusFound["server"]) =>
+    statusText(await sampleStatus({ server }), { last: 1, look: {} });
+  const bad = await text({ archiving, backlog });
+  assert.match(bad, /^12 files of WAL \(192 MB\) wait to be archived, the oldest for 30 min$/m);
+  assert.match(bad, /^archiving fails: the last archived is .*, 7 attempts failed, /m);
+  const later = { ...archiving, lastArchivedAt: SAMPLE_NOW };
+  const good = await text({ archiving: later, backlog: { ...backlog, files: 1 } });
+  assert.doesNotMatch(good, /archiv/);
+  assert.doesNotMatch(await text({ archiving: later, backlog: undefined }), /archiv/);
 });
 
 Deno.test("statusDocument() is what is kept, and has every field that was promised", async () => {
