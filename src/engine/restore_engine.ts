@@ -104,6 +104,7 @@ export class RestoreEngine {
     const restore = backup.method === "physical" ? restorePhysical : restoreLogical;
     const lease = await this.#hold(backup, options);
     try {
+      if (lease) await this.#refuseRemoved(backup, options);
       const absent = await this.#absent(backup, options);
       // Now, and not after hours at the last object.
       if (absent.length > 0) throw new IntegrityError(summary(absent), OTHER_BACKUP_HINT);
@@ -134,6 +135,17 @@ export class RestoreEngine {
       },
       ...(signal && { signal }),
     });
+  }
+
+  /** It was chosen before the lease was taken. @throws {NothingMatchesError} */
+  async #refuseRemoved(backup: BackupManifest, { signal }: RestoreOptions): Promise<void> {
+    const { store, repository } = this.#parts;
+    const key = `${repository.folder(backup)}backup.json`;
+    if (await store.head(key, signal ? { signal } : {})) return;
+    throw new NothingMatchesError(
+      `backup ${backup.id} was removed a moment ago`,
+      '"backupctl status" lists those that are left',
+    );
   }
 
   /** Of the backup and of what it is built on. */
