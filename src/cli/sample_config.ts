@@ -73,4 +73,19 @@ schedule:
 # machine's own needs a token.
 # listen: 127.0.0.1:9187
 # listen_token_file: /etc/backupctl/token
+
+# Who is told when something is wrong: "backupctl alert test" tries it, docs/alerts.md has the rest.
+# alerts:
+#   email:
+#     host: smtp.example.com
+#     port: 587
+#     tls: starttls                   # smtps, none
+#     user: backupctl
+#     password_file: /etc/backupctl/smtp_password
+#     from: backupctl@example.com
+#     to: [dba@example.com]
+#   webhooks:                         # generic, slack, teams, discord, pagerduty, alertmanager
+#     - { kind: slack, url: "https://hooks.slack.com/services/…" }
+#   heartbeat: { url: "https://hc.example.com/ping/…" }
+#   rules: { full_max_age: 8d, wal_lag: 10m, disk_free: 10% }
 `;
