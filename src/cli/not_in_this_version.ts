@@ -6,15 +6,9 @@ const WORDS: Readonly<Record<string, string>> = {
 };
 
 /** Flags of commands that are here. */
-const FLAGS: Readonly<Record<string, readonly string[]>> = {
-  "backup full": ["--keep"],
-  "backup incremental": ["--keep"],
-};
+const FLAGS: Readonly<Record<string, readonly string[]>> = {};
 
-const FLAG_HINTS: Readonly<Record<string, string>> = {
-  "backup full": 'see "backupctl backup full --help"',
-  "backup incremental": 'see "backupctl backup incremental --help"',
-};
+const FLAG_HINTS: Readonly<Record<string, string>> = {};
 
 /**
  * The refusal of a command or flag that the documentation of backupctl knows and this version does

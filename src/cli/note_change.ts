@@ -1,5 +1,10 @@
 import type { BackupManifest, BackupNotes, NoteChange } from "../catalog/catalog.ts";
-import { NothingMatchesError, UsageError } from "../domain/errors.ts";
+import {
+  BackupctlError,
+  NothingMatchesError,
+  PartialError,
+  UsageError,
+} from "../domain/errors.ts";
 import { parseDuration } from "../domain/duration.ts";
 import { parseRecoveryTime } from "../engine/recovery/recovery_time.ts";
 import type { Context } from "./context.ts";
@@ -41,6 +46,28 @@ export async function noteOn(
     return { backup, notes: await notes.of(backup, { signal }) };
   } finally {
     await store.close?.();
+  }
+}
+
+/** What `--keep[=UNTIL]` asks for. @throws {UsageError} */
+export function parseKeep(value: true | string, now: Date): { readonly until: Date | null } {
+  return { until: value === true ? null : parseUntil(value, now) };
+}
+
+/** Keeps a backup that was just taken. @throws {PartialError} when only that fails. */
+export async function pinTaken(
+  { id }: BackupManifest,
+  { pin, context }: { readonly pin: { readonly until: Date | null }; readonly context: Context },
+): Promise<void> {
+  try {
+    await noteOn(id, { change: { keep: pin }, context });
+  } catch (error) {
+    if (!(error instanceof BackupctlError)) throw error;
+    throw new PartialError(
+      `backup ${id} is complete, but it could not be pinned: ${error.message}`,
+      `"backupctl keep --backup-id ${id}" pins it`,
+      { cause: error },
+    );
   }
 }
 

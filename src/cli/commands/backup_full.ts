@@ -6,6 +6,7 @@ import type { BackupParts, FullBackupOptions, ParentChoice } from "../../engine/
 import { backupDocument, ratio } from "../backup_document.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
+import { parseKeep, pinTaken } from "../note_change.ts";
 import { openLeases } from "../open_leases.ts";
 import {
   openBaseBackups,
@@ -28,6 +29,7 @@ type Line = CommandOf<"backup full"> | CommandOf<"backup incremental">;
 export const backupFull: Command<Line> = async (line, context) => {
   await using session = await openSession(context, "backup");
   const asked = askedMethod(line, session);
+  const pin = line.keep === undefined ? undefined : parseKeep(line.keep, context.clock.now());
   const run = { line, session, context };
   if (line.dryRun) {
     const { dryRun } = await import("../dry_run.ts");
@@ -53,6 +55,7 @@ export const backupFull: Command<Line> = async (line, context) => {
     },
   });
   if (!line.quiet || line.output === "json") print(manifest, { because, session, context });
+  if (pin) await pinTaken(manifest, { pin, context });
   return 0;
 };
 

@@ -51,6 +51,10 @@ const flags = {
   waitWal: optional(option("--wait-wal", duration, {
     description: message`Physical: wait so long for its WAL in the repository`,
   })),
+  keep: optional(or(
+    flag("--keep", { description: message`Keep it, whatever the retention policy says` }),
+    option("--keep", words("UNTIL"), { description: message`The same until then, such as 90d` }),
+  )),
   dryRun: withDefault(
     flag("--dry-run", { description: message`Check everything, store nothing` }),
     false,
