@@ -1,10 +1,5 @@
 import type { BackupManifest, BackupNotes, NoteChange } from "../catalog/catalog.ts";
-import {
-  BackupctlError,
-  NothingMatchesError,
-  PartialError,
-  UsageError,
-} from "../domain/errors.ts";
+import { BackupctlError, NothingMatchesError, PartialError, UsageError } from "../domain/errors.ts";
 import { parseDuration } from "../domain/duration.ts";
 import { parseRecoveryTime } from "../engine/recovery/recovery_time.ts";
 import type { Context } from "./context.ts";
