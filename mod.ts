@@ -64,10 +64,13 @@ export {
 export { StreamSource } from "./src/postgres/replication/stream_base_backup.ts";
 
 export type * from "./src/catalog/catalog.ts";
+export type { AuditEvent, AuditOutcome } from "./src/catalog/audit_event.ts";
 export type { IndexedBackup } from "./src/catalog/index_rows.ts";
+export type { SampledUse, StorageSample } from "./src/catalog/storage_sample.ts";
 export type { RunOutcome, RunRecord } from "./src/catalog/run_record.ts";
 export {
   type CatalogExport,
+  type IndexFigures,
   MetadataManager,
   type MetadataOptions,
 } from "./src/catalog/metadata_manager.ts";

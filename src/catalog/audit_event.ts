@@ -15,7 +15,9 @@ export interface AuditEvent {
   readonly operation: string;
   /** The whole command line, without secrets. */
   readonly command: string;
+  /** How it ended. */
   readonly outcome: AuditOutcome;
+  /** The status that the process ended with. */
   readonly exitStatus: number;
   /** Why it failed: {@link BackupctlError.code}. */
   readonly errorCode: string | null;

@@ -42,10 +42,13 @@ export interface UnreadableBackup {
 
 /** A folder of a backup without backup.json: of a run that is still going, or was killed. */
 export interface UnfinishedBackup {
+  /** Of the folder that it lies in. */
   readonly systemIdentifier: string;
+  /** The folder's name. */
   readonly id: string;
-  /** What lies in it. */
+  /** How many lie in it. */
   readonly objects: number;
+  /** What they take. */
   readonly storedBytes: number;
   /** When the last of it was stored, as the store tells. */
   readonly lastStoredAt: Date | undefined;
@@ -61,6 +64,7 @@ export interface BackupsOptions {
   readonly onForeign?: (path: string) => void;
   /** False: `objects` are left out, so that memory does not grow with them. @default {true} */
   readonly withObjects?: boolean;
+  /** Gives the call up. */
   readonly signal?: AbortSignal;
 }
 

@@ -48,8 +48,9 @@ export interface CatalogExport {
 
 /** What {@link MetadataManager.figures} tells. */
 export interface IndexFigures {
-  /** How many runs ended so since the index began, and in the last {@link RECENT_DAYS} days. */
+  /** How many runs ended so since the index began. */
   readonly all: Readonly<Record<RunOutcome, number>>;
+  /** The same in the last {@link RECENT_DAYS} days. */
   readonly recent: Readonly<Record<RunOutcome, number>>;
   /** The one that ended last. */
   readonly last: RunRecord | undefined;

@@ -8,6 +8,7 @@ export interface SampledUse {
   readonly count: number;
   /** Before compression; null where nobody knows. */
   readonly rawBytes: number | null;
+  /** As stored. */
   readonly storedBytes: number;
 }
 
