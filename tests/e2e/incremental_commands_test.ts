@@ -221,6 +221,34 @@ for (const { major, binDir } of incrementalMajors()) {
   });
 }
 
+for (const { major, binDir } of incrementalMajors()) {
+  Deno.test(`increments of PostgreSQL ${major} by its summaries and by page LSNs stand on each other`, async () => {
+    await using rig = await Rig.start(binDir, SUMMARIES);
+    const { cluster } = rig;
+    await createSteps(cluster);
+    await cluster.query(
+      "create table bulk as select i, md5(i::text) from generate_series(1, 90000) i",
+    );
+    await rig.run("backup full --method physical --fast-checkpoint --source files");
+    const kinds: string[] = [];
+    for (const [row, source] of ["files", "stream", "stream"].entries()) {
+      await step(cluster, row + 1);
+      await cluster.query(`update bulk set md5 = 'x' where i % 900 = ${row}`);
+      const { backup } = await rig.json(`backup incremental --fast-checkpoint --source ${source}`);
+      kinds.push(backup.kind);
+    }
+    assert.deepEqual(kinds, ["incremental", "incremental", "incremental"]);
+    const destination = `${rig.program.folder}/mixed`;
+    await rig.run(`restore --destination ${destination}`);
+    const copy = await cluster.startFrom(destination);
+    const count = "select count(*)::int as changed from bulk where md5 = 'x'";
+    assert.deepEqual(await copy.query(count), await cluster.query(count));
+    await copy.run("pg_amcheck", ["--install-missing", "--heapallindexed", "-d", "postgres"]);
+    await copy.stop();
+    assert.equal(await lastStep(cluster, destination), 3);
+  });
+}
+
 Deno.test("backup incremental of a server without increments takes a full backup and says why", async () => {
   await using rig = await Rig.start();
   if (rig.cluster.major >= 17) return;
