@@ -148,7 +148,7 @@ export function commandWords(args: readonly string[]): readonly string[] {
 
 function refusal(error: Message, args: readonly string[]): UsageError {
   const words = commandWords(args);
-  const missing = notInThisVersion(words, args);
+  const missing = notInThisVersion(words);
   if (missing) return missing;
   const [sentence = "", suggestion = ""] = formatMessage(error, { quotes: true, colors: false })
     .split("\n\n");
