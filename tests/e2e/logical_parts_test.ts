@@ -133,17 +133,15 @@ Deno.test("dumps in parts are of one moment, whatever is committed meanwhile", a
      CREATE TABLE c AS SELECT g AS id, repeat('c', 200) AS filler FROM generate_series(1, 9000) g;`,
   );
   await using rig = new LogicalRig(source);
-  let [isOver, moves, truncations, refusals] = [false, 0, 0, 0];
-  const mover = (async () => {
-    while (!isOver) {
-      await source.query(
-        `BEGIN; UPDATE a SET moved = moved - 1 WHERE id = 1; UPDATE b SET moved = moved + 1
-           WHERE id = 1; DELETE FROM c WHERE id = (SELECT min(id) FROM c);
-         INSERT INTO c SELECT max(id) + 1, 'new' FROM c; COMMIT`,
-      );
-      moves += 1;
-    }
-  })();
+  await source.psql(
+    `CREATE TABLE over (yes bool);
+     CREATE PROCEDURE move() LANGUAGE plpgsql AS $$ BEGIN LOOP
+       UPDATE a SET moved = moved - 1 WHERE id = 1;
+       UPDATE b SET moved = moved + 1 WHERE id = 1;
+       COMMIT; EXIT WHEN EXISTS (SELECT FROM over); END LOOP; END $$`,
+  );
+  let [isOver, truncations, refusals] = [false, 0, 0];
+  const mover = source.query("CALL move()");
   // A snapshot does not protect from it: who looks later finds the table empty.
   const truncater = (async () => {
     while (!isOver) {
@@ -166,9 +164,11 @@ Deno.test("dumps in parts are of one moment, whatever is committed meanwhile", a
     }
   } finally {
     isOver = true;
+    await source.query("INSERT INTO over VALUES (true)");
     await Promise.all([mover, truncater]);
   }
-  assert.ok(moves > 3, `${moves} moves`);
+  const [{ moves } = {}] = await source.query("SELECT max(moved) AS moves FROM b");
+  assert.ok(Number(moves) > 100, `${moves} moves`);
   assert.ok(truncations > 3 && refusals > 3, `${truncations} truncations, ${refusals} refusals`);
 });
 
@@ -184,15 +184,23 @@ Deno.test("a table that somebody waits to change makes the dump one stream", asy
     progress: { begin: () => {}, advance: () => {}, note: (text) => void notes.push(text) },
   });
   const { snapshots } = rig.parts;
+  let checks = 0;
+  const startWaiting = async () => {
+    waiting = source.query("ALTER TABLE b ADD COLUMN more int DEFAULT 7");
+    const waits = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'b'::regclass";
+    while ((await source.query(waits)).length === 0);
+  };
   const parts = {
     ...rig.parts,
     snapshots: {
       async hold(database: string) {
         const held = await snapshots!.hold(database);
-        waiting = source.query("ALTER TABLE b ADD COLUMN more int DEFAULT 7");
-        const waits = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'b'::regclass";
-        while ((await source.query(waits)).length === 0);
-        return held;
+        const check = async () => {
+          checks += 1;
+          if (checks === 2) await startWaiting(); // one part is stored by then
+          await held.check();
+        };
+        return { ...held, check };
       },
     },
   };
