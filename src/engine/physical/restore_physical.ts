@@ -6,6 +6,7 @@ import { mapLimited } from "../../domain/map_limited.ts";
 import { writeNewFile } from "../destination/sync_folders.ts";
 import { OTHER_BACKUP_HINT } from "../naming_object.ts";
 import type { RestoreOptions, RestoreParts, RestorePlan, RestoreReport } from "../parts.ts";
+import { codeSettings, describeCodeSettings } from "../recovery/code_settings.ts";
 import { writeRecoverySettings } from "../recovery/write_recovery_settings.ts";
 import { withLeftovers } from "../with_leftovers.ts";
 import { keepEqualFiles } from "./delta/keep_files.ts";
@@ -212,8 +213,26 @@ async function unpackStep(
   );
 }
 
-/** PostgreSQL's own list of files, which pg_verifybackup reads. */
-async function restoreManifest(
+/** Links, and what PostgreSQL reads of its recovery. */
+async function makeStartable(
+  target: DestinationFolders,
+  { progress }: RestoreParts,
+  { backup, options }: RestoreRun,
+): Promise<void> {
+  const { folders: { destination }, owner } = target;
+  await target.linkTablespaces();
+  // Before ours are added.
+  const runsCode = describeCodeSettings(await codeSettings(destination));
+  if (runsCode !== undefined) progress.note(runsCode);
+  await writeRecoverySettings(destination, {
+    postgresVersion: backup.postgresVersion,
+    keepArchiving: options.keepArchiving ?? false,
+    ...(options.recovery && { recovery: options.recovery }),
+  }, { owner });
+}
+
+/** PostgreSQL's own list of files, which pg_verifybackup reads; of a chain as one full backup's. */
+async function restoreList(
   { folders, owner }: DestinationFolders,
   parts: RestoreParts,
   { backup, changed, options }: {

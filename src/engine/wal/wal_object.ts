@@ -5,12 +5,15 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { BlockReader, decodeBlock } from "../../codec/codec.ts";
+import { BLOCK_BYTES, BlockReader, decodeBlock } from "../../codec/codec.ts";
 import type { Bytes } from "../../domain/bytes.ts";
 import { IntegrityError } from "../../domain/errors.ts";
-import type { WalName } from "../../domain/wal.ts";
+import { isWalSegmentBytes, type WalName } from "../../domain/wal.ts";
 import { isCompressedWal } from "../../domain/wal_key.ts";
 import type { ObjectInfo } from "../../storage/storage.ts";
+
+/** In the long header of a segment's first page. */
+const SEGMENT_SIZE_AT = 32;
 
 /** What is known of a file's plain bytes. */
 export interface WalDigest {
@@ -70,7 +73,15 @@ function decodeBlocks({ name }: WalName, stored: Bytes): Bytes {
   const reader = new BlockReader("zstd");
   const blocks: Bytes[] = [];
   try {
-    for (const block of reader.push(stored)) blocks.push(decodeBlock("zstd", block.bytes));
+    let [length, most] = [0, BLOCK_BYTES];
+    for (const block of reader.push(stored)) {
+      length += block.rawBytes;
+      // A few bytes can be made to hold terabytes of zeros.
+      if (length > most) throw new IntegrityError(`it holds more than its ${most} bytes`);
+      const raw = decodeBlock("zstd", block.bytes);
+      if (blocks.length === 0) most = claimedBytes(raw);
+      blocks.push(raw);
+    }
     reader.end();
   } catch (error) {
     if (!(error instanceof IntegrityError)) throw error;
@@ -84,6 +95,14 @@ function decodeBlocks({ name }: WalName, stored: Bytes): Bytes {
 /** The metadata to store. */
 export function walMetadata({ rawBytes, sha256 }: WalDigest): Readonly<Record<string, string>> {
   return { "raw-bytes": String(rawBytes), sha256 };
+}
+
+/** The segment's length, as its first page tells it; `xlp_seg_size` in xlog_internal.h. */
+function claimedBytes(first: Bytes): number {
+  if (first.length < SEGMENT_SIZE_AT + 4) return first.length;
+  const view = new DataView(first.buffer, first.byteOffset, first.byteLength);
+  const bytes = view.getUint32(SEGMENT_SIZE_AT, true);
+  return isWalSegmentBytes(bytes) ? bytes : first.length;
 }
 
 /** What an object's metadata says; undefined where a copy by another tool has lost it. */
