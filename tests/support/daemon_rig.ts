@@ -17,8 +17,13 @@ export class Daemon implements AsyncDisposable {
   #news = Promise.withResolvers<void>();
   #ended = false;
 
-  constructor(args: readonly string[], env: Readonly<Record<string, string>>) {
-    this.#child = spawnCli(["schedule", "--daemon", "--log-format", "json", ...args], { env });
+  /** @param spawn starts the program; from source, as this user, unless a test wants another. */
+  constructor(
+    args: readonly string[],
+    env: Readonly<Record<string, string>>,
+    spawn: typeof spawnCli = spawnCli,
+  ) {
+    this.#child = spawn(["schedule", "--daemon", "--log-format", "json", ...args], { env });
     this.#reading = Promise.all([
       this.#read(),
       this.#child.stdout.pipeTo(new WritableStream()),
