@@ -14,6 +14,7 @@ export type { HeldLease } from "./held_lease.ts";
 export type { StoredLease } from "./lease_list.ts";
 export type { LeaseNeeds, LeaseRemovals } from "./lease_record.ts";
 export type { Leases } from "./leases.ts";
+export { listManifests } from "./list_manifests.ts";
 export type {
   BackupManifest,
   DamagedPages,

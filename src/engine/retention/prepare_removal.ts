@@ -14,7 +14,7 @@ import type { PruneOptions, PruneParts, Removal } from "./prune_parts.ts";
 import { type FolderStock, type SystemStock, takeStock } from "./take_stock.ts";
 
 /** Something may be committed between two listings; it is not, again and again. */
-const TRIES = 3;
+const TRIES = 20;
 
 /** What is seen of a repository at one time. */
 export interface Seen {
@@ -92,12 +92,16 @@ function firstDifference(
 ): string | undefined {
   const name = (system: string, id: string) => `${system}/${id}`;
   const read = new Set(manifests.map(({ systemIdentifier, id }) => name(systemIdentifier, id)));
-  const listed = new Set(
+  return [...read.symmetricDifference(committedIn(stocks))][0];
+}
+
+/** `<system identifier>/<id>` of every backup that has its backup.json. */
+export function committedIn(stocks: readonly SystemStock[]): Set<string> {
+  return new Set(
     stocks.flatMap(({ systemIdentifier, folders }) =>
-      folders.filter(({ committed }) => committed).map(({ id }) => name(systemIdentifier, id))
+      folders.filter(({ committed }) => committed).map(({ id }) => `${systemIdentifier}/${id}`)
     ),
   );
-  return [...read.symmetricDifference(listed)][0];
 }
 
 function refuseDamaged({ stocks }: Seen): void {
@@ -180,6 +184,7 @@ function removalOf(plan: PrunePlan, { stocks }: Seen, options: PrepareOptions): 
   return {
     ...plan,
     leftovers,
+    seen: committedIn(stocks),
     segmentBytes: new Map(stocks.map((stock) => [stock.systemIdentifier, stock.segmentBytes])),
     notes,
     freedBytes: sum([

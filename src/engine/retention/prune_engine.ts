@@ -1,4 +1,5 @@
 import type { HeldLease, LeaseRemovals, StoredLease } from "../../catalog/catalog.ts";
+import { listManifests } from "../../catalog/catalog.ts";
 import { LeaseHeldError, RunFailedError } from "../../domain/errors.ts";
 import { formatSeconds } from "../../domain/bytes.ts";
 import { CLOCK_TOLERANCE_MS } from "./backup_order.ts";
@@ -16,7 +17,7 @@ import {
 const SHARE = 0.5;
 const FEW = 5;
 /** Others may begin while a plan is made; not for ever. */
-const TRIES = 5;
+const TRIES = 10;
 
 /** Removes what no rule of a policy keeps, and what killed runs left behind. */
 export class PruneEngine {
@@ -145,10 +146,11 @@ export async function withRemovalLease<T>(
  * of it meanwhile; then it makes another one.
  */
 export async function agreedRemoval(
-  { leases }: PruneParts,
+  parts: PruneParts,
   { lease, now, signal, unfinished }: HeldRemoval,
   make: (live: readonly StoredLease[]) => Promise<Removal | undefined>,
 ): Promise<Removal | undefined> {
+  const { leases } = parts;
   for (let tries = 1; tries <= TRIES; tries++) {
     const live = await leases.live(now(), { signal });
     const removal = await make(live);
@@ -159,12 +161,25 @@ export async function agreedRemoval(
     const objection = late.some(({ name, needs }) =>
       !known.has(name) && needs !== null && leases.collide(removesOf(removal), needs)
     );
-    if (!objection) return removal;
+    // In this order: a run commits first and gives its lease back then.
+    if (!objection && !await somethingNew(parts, removal, signal)) return removal;
   }
   throw new LeaseHeldError(
     "one run after another that needs what would be removed",
     "nothing was removed",
   );
+}
+
+/** Whether a backup was committed since the plan was made: it may build on what goes. */
+async function somethingNew(
+  { store, repository: { cluster } }: PruneParts,
+  { seen }: Removal,
+  signal: AbortSignal,
+): Promise<boolean> {
+  for await (const { systemIdentifier, id } of listManifests(store, cluster, { signal })) {
+    if (!seen.has(`${systemIdentifier}/${id}`)) return true;
+  }
+  return false;
 }
 
 function removesOf({ remove, leftovers, wal }: Removal): LeaseRemovals {

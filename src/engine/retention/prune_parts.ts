@@ -49,6 +49,8 @@ export interface Leftover {
 
 /** What would be done; what is done, when nothing changes in between. */
 export interface Removal extends PrunePlan {
+  /** Every committed backup that the plan knows of: `<system identifier>/<id>`. */
+  readonly seen: ReadonlySet<string>;
   readonly leftovers: readonly Leftover[];
   /** Segments of each system have so many bytes. */
   readonly segmentBytes: ReadonlyMap<string, number>;

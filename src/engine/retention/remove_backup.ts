@@ -9,7 +9,7 @@ import { nearest } from "../../domain/nearest.ts";
 import { byStopTime, chainOf, isFromFuture } from "./backup_order.ts";
 import { carryOut } from "./carry_out.ts";
 import { inOrderOfRemoval } from "./plan_prune.ts";
-import { lookThrough, pruneSystem } from "./prepare_removal.ts";
+import { committedIn, lookThrough, pruneSystem } from "./prepare_removal.ts";
 import { agreedRemoval, withRemovalLease } from "./prune_engine.ts";
 import type { PruneBackup, PruneSystem } from "./prune_model.ts";
 import type { PruneParts, Removal, RemovalReport } from "./prune_parts.ts";
@@ -95,6 +95,7 @@ async function prepare(parts: PruneParts, options: Preparation): Promise<Removal
     remove: inOrderOfRemoval(going)
       .map((backup) => ({ systemIdentifier, backup, reason: reason(backup) })),
     wal: [],
+    seen: committedIn(seen.stocks),
     leftovers: [],
     sideFiles: [],
     segmentBytes: new Map([[systemIdentifier, segmentBytes]]),
