@@ -8,7 +8,8 @@ import { segmentName } from "../domain/wal.ts";
 import type { JudgedWal, PruneBackup } from "../engine/retention/prune_model.ts";
 import type { Removal } from "../engine/retention/prune_parts.ts";
 import { formatTime } from "./backup_document.ts";
-import { type Column, formatTable } from "./table.ts";
+import { type Column, formatTable, type TableOptions } from "./table.ts";
+import { paragraph } from "./wrap.ts";
 
 /** The plan as JSON: sizes in bytes, times RFC 3339. */
 export function removalDocument(removal: Removal) {
@@ -55,28 +56,28 @@ function backupDocument(systemIdentifier: string, backup: PruneBackup) {
 
 const BACKUPS: readonly Column[] = [
   { title: "BACKUP" },
-  { title: "METHOD" },
-  { title: "KIND" },
+  { title: "METHOD", dropAt: 1 },
+  { title: "KIND", dropAt: 2 },
   { title: "ENDED (UTC)" },
   { title: "STORED", align: "right" },
-  { title: "WHY" },
+  { title: "WHY", wrap: true },
 ];
 
 const WAL: readonly Column[] = [
   { title: "WAL FROM" },
   { title: "TO" },
-  { title: "SEGMENTS", align: "right" },
-  { title: "STORED", align: "right" },
-  { title: "WHY" },
+  { title: "SEGMENTS", align: "right", dropAt: 1 },
+  { title: "STORED", align: "right", dropAt: 2 },
+  { title: "WHY", wrap: true },
 ];
 
 /** Tables of what stays and what goes, those with nothing in them left out. */
 export function removalText(
   removal: Removal,
-  { color }: { readonly color: boolean },
+  look: TableOptions,
 ): string {
   const table = (title: string, columns: readonly Column[], rows: readonly string[][]) =>
-    rows.length === 0 ? "" : `${title}\n${formatTable(columns, rows, { color })}\n`;
+    rows.length === 0 ? "" : `${title}\n${formatTable(columns, rows, look)}\n`;
   const kept = removal.keep.map(({ backup, reasons }) => backupRow(backup, reasons.join(", ")));
   const going = [
     ...removal.remove.map(({ backup, reason }) => backupRow(backup, reason)),
@@ -92,7 +93,7 @@ export function removalText(
       WAL,
       wal.filter(({ keep }) => !keep).map((row) => walRow(removal, row)),
     ) +
-    removal.notes.map((note) => `note: ${note}\n`).join("");
+    removal.notes.map((note) => paragraph(`note: ${note}`, look.width)).join("");
 }
 
 function backupRow(backup: PruneBackup, why: string): string[] {

@@ -90,7 +90,7 @@ function fitted(columns: readonly Shown[], width: number): readonly Shown[] {
   for (let dropped = 0;; dropped++) {
     const gone = new Set(order.slice(0, dropped));
     const left = shortened(columns.filter((column) => !gone.has(column)), width);
-    if (dropped === order.length || lengthOf(left) <= width) return left;
+    if (dropped === order.length || leastLength(left) <= width) return left;
   }
 }
 
@@ -105,6 +105,13 @@ function shortened(columns: readonly Shown[], width: number): readonly Shown[] {
     widths[widest]! -= 1;
   }
   return columns.map((column, at) => ({ ...column, width: widths[at]! }));
+}
+
+/** As {@link lengthOf}, where a last column that wraps is as narrow as it may be. */
+function leastLength(columns: readonly Shown[]): number {
+  const last = columns.at(-1);
+  if (!last?.column.wrap) return lengthOf(columns);
+  return lengthOf(columns) - Math.max(0, last.width - LEAST_WRAPPED);
 }
 
 function lengthOf(columns: readonly Shown[]): number {

@@ -53,7 +53,9 @@ async function isAgreed(
 ): Promise<boolean> {
   if (line.yes || !canAsk(terminal)) return true;
   const shown = await planRemoveBackup(parts, options);
-  terminal.stderr.write(removalText(shown, { color: terminal.stderr.color }));
+  terminal.stderr.write(
+    removalText(shown, { color: terminal.stderr.color, width: terminal.stderr.columns() }),
+  );
   return await askYes(`Remove ${removalSummary(shown)}?`, terminal);
 }
 
@@ -76,7 +78,10 @@ function print(
       freed_bytes,
     }),
     text: () =>
-      removalText(removal, { color: context.terminal.stdout.color }) +
+      removalText(removal, {
+        color: context.terminal.stdout.color,
+        width: context.terminal.stdout.columns(),
+      }) +
       `${line.dryRun ? "would remove" : "removed"} ${removalSummary(removal)}\n`,
   });
 }

@@ -87,7 +87,9 @@ async function removeAsAgreed(
   if (line.yes || !canAsk(terminal)) return await engine.run(options);
   const shown = await engine.plan(options);
   session.progress[Symbol.dispose]();
-  terminal.stderr.write(removalText(shown, { color: terminal.stderr.color }));
+  terminal.stderr.write(
+    removalText(shown, { color: terminal.stderr.color, width: terminal.stderr.columns() }),
+  );
   const what = removalSummary(shown);
   if (what !== undefined && !await askYes(`Remove ${what}?`, terminal)) return undefined;
   return await engine.run({ ...options, confirm: (removal) => refuseOther(removal, shown) });
@@ -143,5 +145,7 @@ function text(
   const given = uploads === 0 ? "" : `; ${uploads} unfinished uploads were given up`;
   const verdict = line.dryRun ? `would remove ${what}` : `removed ${what}${given}`;
   return (policy === undefined ? "" : `policy ${policy}\n\n`) +
-    `${removalText(removal, { color: terminal.stdout.color })}${verdict}\n`;
+    `${
+      removalText(removal, { color: terminal.stdout.color, width: terminal.stdout.columns() })
+    }${verdict}\n`;
 }

@@ -61,3 +61,18 @@ Deno.test("formatTable() lets a last column go on below itself where it must", (
   ]);
   assert.equal(formatTable(columns, rows).split("\n").length, 4);
 });
+
+Deno.test("formatTable() drops columns for a last one that wraps only when it gets too narrow", () => {
+  const columns = [
+    { title: "BACKUP" },
+    { title: "METHOD", dropAt: 1 },
+    { title: "WHY", wrap: true },
+  ] as const;
+  const rows = [["20261123T022415Z-F", "physical", "the last of its week, and the newest of all"]];
+  const table = (width: number) => formatTable(columns, rows, { width }).split("\n");
+  assert.match(table(56)[1]!, /^20261123T022415Z-F {2}physical {2}the last of its week,/);
+  assert.match(table(46)[1]!, /^20261123T022415Z-F {2}the last of its week,/);
+  for (const width of [46, 56, 90]) {
+    for (const line of table(width)) assert.ok(line.length <= width);
+  }
+});
