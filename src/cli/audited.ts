@@ -12,6 +12,7 @@ const AUDITED: ReadonlySet<string> = new Set([
   "drill",
   "keep",
   "key generate",
+  "key rekey",
   "prune",
   "restore",
 ]);

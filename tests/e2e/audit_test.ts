@@ -90,6 +90,20 @@ Deno.test("commands that change something are audited, with an outage in between
       );
       assert.deepEqual(rows.map(({ there }) => there), [false, true]);
     });
+
+    await t.step("a backup that was deleted is marked, by whom stands in the trail", async () => {
+      const [row] = await cluster.query(
+        "select id from backupctl.backups where removed_at is null",
+      );
+      const id = String(row?.["id"]);
+      await run(["backup", "full"]);
+      await run(["delete", "--backup-id", id, "--yes"]);
+      const gone = await cluster.query(
+        "select id from backupctl.backups where removed_at is not null",
+      );
+      assert.ok(gone.some((backup) => backup["id"] === id));
+      assert.equal((await trail()).at(-1)?.["command"], `backupctl delete --backup-id ${id} --yes`);
+    });
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
