@@ -13,9 +13,9 @@ import { type LedgerDocument, type LedgerHolder, parseLedger } from "./ledger_do
 import type { EntryStates, ProcessMark } from "./schedule_entry.ts";
 
 /** Milliseconds that a leader may be silent until another one takes over. */
-const LEASE = 90_000;
+const LEASE = 120_000;
 /** Milliseconds from one sign of life to the next. */
-const RENEWAL = 25_000;
+const RENEWAL = 40_000;
 
 /** Whose ledger it is and who this daemon is. */
 export interface LedgerOptions {

@@ -156,7 +156,7 @@ Deno.test("Scheduler takes over after the leader's silence, and makes up for its
   clock.pass(60_000);
   await a.scheduler.look();
   await b.scheduler.look(); // a's run is under way; then a is heard no more
-  clock.pass(89_000);
+  clock.pass(119_000);
   await b.scheduler.look();
   assert.equal(b.children.length, 0);
   clock.pass(2_000);
@@ -172,7 +172,7 @@ Deno.test("Scheduler that was stopped for a while begins nothing once another on
   const [a, b] = [daemon(store, { clock }), daemon(store, { clock, host: "b" })];
   await a.scheduler.look();
   await b.scheduler.look();
-  clock.pass(91_000); // a sleeps; the moment comes, and b sees it first
+  clock.pass(121_000); // a sleeps; the moment comes, and b sees it first
   await b.scheduler.look();
   assert.equal(b.children.length, 1);
   await a.scheduler.look();
