@@ -4,7 +4,7 @@ import { IntegrityError } from "../../domain/errors.ts";
 import { cannotWrite } from "../destination/cannot_write.ts";
 import type { FileOwner } from "./file_owner.ts";
 import { isListed } from "./file_tally.ts";
-import { PAGE_BYTES, patchedLength } from "./incremental/incremental_header.ts";
+import { PAGE_BYTES } from "./incremental/incremental_header.ts";
 import { patchedName } from "./incremental/incremental_name.ts";
 import { IncrementalReader } from "./incremental/incremental_reader.ts";
 import { memberPath, type RestoreFolders } from "./member_path.ts";
@@ -136,11 +136,8 @@ export class ChunkUnpacker implements TarHandler {
     const descriptor = attempt(path, () => fs.openSync(path, "r+"));
     const pages = new IncrementalReader({
       head(head) {
-        attempt(path, () => {
-          // In two steps: what lay behind the truncation is gone, and reads as zeros.
-          fs.ftruncateSync(descriptor, head.truncationBlocks * PAGE_BYTES);
-          fs.ftruncateSync(descriptor, patchedLength(head) * PAGE_BYTES);
-        });
+        // What lay behind it is gone, and reads as zeros where pages follow behind a gap.
+        attempt(path, () => fs.ftruncateSync(descriptor, head.truncationBlocks * PAGE_BYTES));
       },
       write: (bytes, offset) => write(path, descriptor, { bytes, offset }),
     });

@@ -13,7 +13,7 @@ import { keepEqualFiles } from "./delta/keep_files.ts";
 import { writeMarker } from "./delta/restore_marker.ts";
 import { makeStandardFolders } from "./delta/standard_folders.ts";
 import { DestinationFolders } from "./destination_folders.ts";
-import { type ChangedFiles, changedFiles, mergedManifest } from "./incremental/merge_report.ts";
+import { changedFiles, mergedManifest } from "./incremental/merge_report.ts";
 import {
   fetchedBytes,
   type RestoreStep,
@@ -136,28 +136,15 @@ async function restoreInto(
   const chunks = steps.steps.flatMap((step) => step.chunks);
   parts.progress.begin("restoring", chunks.reduce((sum, { rawBytes }) => sum + rawBytes, 0));
   const unpacked = await unpackSteps(target, parts, { steps, options });
-  checkRequired(
-    backup,
-    new Set([...unpacked.flatMap(({ required }) => required), ...kept?.final ?? []]),
-  );
-  const changed = backup.parentId === null ? undefined : await changedFiles(folders, {
-    ...{ merged: steps.merged, jobs: options.jobs, onProgress: () => {}, ...reading },
-  });
-  await restoreManifest(target, parts, { backup, changed, options });
-  const created = kept ? makeStandardFolders(folders.destination, backup) : [];
-  await target.linkTablespaces();
-  await writeRecoverySettings(folders.destination, {
-    postgresVersion: backup.postgresVersion,
-    keepArchiving: options.keepArchiving ?? false,
-    ...(options.recovery && { recovery: options.recovery }),
-  }, { owner });
+  const required = unpacked.flatMap((chunk) => chunk.required);
+  checkRequired(backup, new Set([...required, ...kept?.final ?? []]));
+  await restoreList(target, parts, { backup, merged: steps.merged, options });
+  const standard = kept ? makeStandardFolders(folders.destination, backup) : [];
+  await makeStartable(target, parts, { backup, options });
   options.signal?.throwIfAborted();
   parts.progress.begin("syncing to disk");
-  await target.finish([
-    ...kept?.folders ?? [],
-    ...unpacked.flatMap(({ created }) => created),
-    ...created,
-  ]);
+  const made = unpacked.flatMap(({ created }) => created);
+  await target.finish([...kept?.folders ?? [], ...made, ...standard]);
   return {
     files: unpacked.reduce((sum, { files }) => sum + files, 0),
     rawBytes: steps.bytes - (kept?.bytes ?? 0),
@@ -235,14 +222,15 @@ async function makeStartable(
 async function restoreList(
   { folders, owner }: DestinationFolders,
   parts: RestoreParts,
-  { backup, changed, options }: {
-    readonly backup: BackupManifest;
-    readonly changed: ChangedFiles | undefined;
-    readonly options: RestoreOptions;
-  },
+  { backup, merged, options }: RestoreRun & { readonly merged: ReadonlySet<string> },
 ): Promise<void> {
   const path = `${folders.destination}/backup_manifest`;
-  const stored = storedManifest(parts, backup, options);
+  const { jobs, signal } = options;
+  const reading = signal ? { signal } : {};
+  const stored = storedManifest(parts, backup, reading);
+  const changed = backup.parentId === null
+    ? undefined
+    : await changedFiles(folders, { merged, jobs, onProgress: () => {}, ...reading });
   await writeNewFile(path, ReadableStream.from(changed ? mergedManifest(stored, changed) : stored));
   if (owner) fs.chownSync(path, owner.uid, owner.gid);
 }

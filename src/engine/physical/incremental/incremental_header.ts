@@ -42,11 +42,6 @@ export function incrementalFileBytes(blockCount: number): number {
   return incrementalHeadBytes(blockCount) + PAGE_BYTES * blockCount;
 }
 
-/** Pages of the file after the increment is applied. */
-export function patchedLength({ blocks, truncationBlocks }: IncrementalHead): number {
-  return Math.max(truncationBlocks, (blocks.at(-1) ?? -1) + 1);
-}
-
 /**
  * The head of an incremental file, with its padding.
  *

@@ -10,7 +10,7 @@ import {
 
 /** Hears what an incremental file says, in order. What it throws stops the reader. */
 export interface IncrementalHandler {
-  /** The head is complete: cut or extend the file to {@link patchedLength}. */
+  /** The head is complete: cut or extend the file to its truncation length before any write. */
   head(head: IncrementalHead): void;
   /**
    * Bytes that belong at `offset` of the file: parts of a page or several pages in a row. The view

@@ -40,7 +40,7 @@ Deno.test("readFileList() reads a manifest that comes in pieces of any length", 
 
 Deno.test("readFileList() refuses a manifest cut anywhere, with a changed byte, or a file twice", async () => {
   for (let end = 0; end < TEXT.length - 2; end += 7) {
-    await assert.rejects(readFileList(inPieces(TEXT.slice(0, end), 300)), IntegrityError, `${end}`);
+    await assert.rejects(readFileList(inPieces(TEXT.slice(0, end), 300)), /has no end|no sense/);
   }
   const size = TEXT.replace('"Size": 6', '"Size": 7');
   await assert.rejects(readFileList(inPieces(size, 300)), /its own checksum is another one/);

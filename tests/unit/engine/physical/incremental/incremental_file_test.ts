@@ -7,7 +7,6 @@ import {
   incrementalFileBytes,
   incrementalHeader,
   PAGE_BYTES,
-  patchedLength,
   SEGMENT_PAGES,
 } from "../../../../../src/engine/physical/incremental/incremental_header.ts";
 import {
@@ -43,7 +42,7 @@ function read(bytes: Bytes, piece: number) {
   const pages = new Map<number, Bytes>();
   let length: number | undefined;
   const reader = new IncrementalReader({
-    head: (head) => length = patchedLength(head),
+    head: (head) => length = head.truncationBlocks,
     write(part, offset) {
       for (let at = 0; at < part.length;) {
         const block = Math.floor((offset + at) / PAGE_BYTES);
@@ -67,7 +66,7 @@ Deno.test("IncrementalReader reads what incrementalHeader() wrote, in pieces of 
       const bytes = written(file);
       assert.equal(bytes.length, incrementalFileBytes(file.blocks.length));
       const { pages, length } = read(bytes, piece);
-      assert.equal(length, patchedLength(file));
+      assert.equal(length, file.truncationBlocks);
       assert.deepEqual([...pages.keys()].sort((a, b) => a - b), [...file.blocks]);
       for (const [block, content] of pages) {
         assert.ok(Buffer.compare(content, page(block)) === 0);

@@ -74,6 +74,10 @@ Deno.test("planLevels() leaves out chunks whose files stay, but for those from p
   const behind = listed("20261122T020000Z-F", ["base/5/1"], [CONTROL], [], []);
   const { levels: [all] } = planLevels([behind], { final: new Set(["base/5/1"]), base: new Set() });
   assert.deepEqual(keysOf(all!.chunks), ["chunks/2", "chunks/3", "chunks/4"]);
+  // The log may stand beside files that stay.
+  const beside = listed("20261122T020000Z-F", ["base/5/1"], [CONTROL], ["base/5/2"]);
+  const both = { final: new Set(["base/5/1", "base/5/2"]), base: new Set<string>() };
+  assert.deepEqual(keysOf(planLevels([beside], both).levels[0]!.chunks), ["chunks/2", "chunks/3"]);
 });
 
 Deno.test("planLevels() fetches every chunk where nobody knows what they hold", () => {

@@ -181,3 +181,29 @@ Deno.test("RestoreEngine.restore() refuses an increment whose pages belong to a 
   );
   await Deno.remove(folder, { recursive: true });
 });
+
+Deno.test("RestoreEngine.restore() refuses a chain whose chunk lacks a file that its list promises", async () => {
+  using codecs = new WorkerPool(1);
+  const { chain, full, increment } = await pair(codecs);
+  const other = new FakeChain(new MemoryStore(), codecs);
+  other.change({ kind: "drop", relation: 0 });
+  const without = await other.backUp();
+  const key = `${FOLDER}/${full.id}/chunks/0001.tar.zst`;
+  const swapped = await new Response(await other.store.get(key)).bytes();
+  await chain.store.delete([key]);
+  await chain.store.put(key, swapped);
+  const chunkOf = ({ objects }: BackupManifest) => objects.find(({ role }) => role === "chunk")!;
+  const chunk = { ...chunkOf(without), files: chunkOf(full).files! };
+  const objects = [chunk, ...full.objects.filter(({ role }) => role !== "chunk")];
+  const sum = (field: "rawBytes" | "storedBytes") =>
+    objects.reduce((total, object) => total + object[field], 0);
+  const changed = { objects, rawBytes: sum("rawBytes"), storedBytes: sum("storedBytes") };
+  await replaceManifest(chain, full, { ...full, ...changed });
+  const folder = await Deno.makeTempDir({ prefix: "backupctl-chain-" });
+  await assert.rejects(
+    chain.restore(increment, { destination: `${folder}/new` }),
+    /-F holds 2 of the 3 files that its list promises/,
+  );
+  assert.equal((await fileTree(`${folder}/new`)).has("global/pg_control"), false);
+  await Deno.remove(folder, { recursive: true });
+});
