@@ -79,7 +79,20 @@ export async function openChannels(
     });
   });
   const email = alerts.email ? [openEmail(alerts.email)] : [];
-  return await Promise.all([...email, ...hooks]);
+  return distinct(await Promise.all([...email, ...hooks]));
+}
+
+/** Of two channels with one name the second gets another: the queue knows them by it. */
+function distinct(channels: readonly Channel[]): readonly Channel[] {
+  const taken = new Set<string>();
+  return channels.map((channel) => {
+    let name = channel.name;
+    for (let count = 2; taken.has(name); count++) name = `${channel.name}-${count}`;
+    taken.add(name);
+    if (name === channel.name) return channel;
+    const { target } = channel;
+    return { name, target, send: (message, options) => channel.send(message, options) };
+  });
 }
 
 async function openEmail(email: NonNullable<AlertConfig["email"]>): Promise<Channel> {

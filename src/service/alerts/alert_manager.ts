@@ -106,10 +106,13 @@ export class AlertManager {
 
   /** The alerts that hold, oldest first; for those who show them. */
   async openAlerts(): Promise<readonly OpenAlert[]> {
-    const { alerts } = parseState(await this.#options.folder.get(STATE));
-    return alerts.filter(({ clearedAt }) => clearedAt === null).toSorted((a, b) =>
-      a.since - b.since
-    );
+    const { folder, telling } = this.#options;
+    const { alerts } = parseState(await folder.get(STATE));
+    // Those that quiet times hold back hold as well; those that one look alone has seen may not.
+    const isSure = ({ announcedAt, seen, rule }: OpenAlert) =>
+      announcedAt !== null || seen >= telling.confirmLooks(rule);
+    return alerts.filter((alert) => alert.clearedAt === null && isSure(alert))
+      .toSorted((a, b) => a.since - b.since);
   }
 
   /** Sends a test message through each channel, once and at the same time. */

@@ -105,8 +105,10 @@ Deno.test("AlertManager waits for a second look where one may be wrong", async (
   await tick(rig);
   await tick(rig, gap);
   assert.deepEqual(told(rig), []);
+  assert.deepEqual(await rig.open().openAlerts(), []);
   await tick(rig, gap);
   assert.deepEqual(told(rig), ["firing g"]);
+  assert.equal((await rig.open().openAlerts()).length, 1);
 });
 
 Deno.test("AlertManager leaves what a look cannot tell as it is", async () => {

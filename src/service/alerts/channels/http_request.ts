@@ -5,17 +5,12 @@
  *
  * @module
  */
-import { request as plainRequest } from "node:http";
-import type { IncomingMessage } from "node:http";
-import { request as tlsRequest } from "node:https";
-import { isIP } from "node:net";
 import { DeliveryError } from "../delivery_error.ts";
-import { type Resolver, type TargetAddress, targetAddresses } from "./target_address.ts";
+import { exchange } from "./http_exchange.ts";
+import { type Resolver, targetAddresses } from "./target_address.ts";
 
 /** Milliseconds for one request, name and handshake included. */
 const PATIENCE_MS = 10_000;
-/** Bytes of an answer that are read; more of it says nothing that helps. */
-const ANSWER_BYTES = 4096;
 /** Errors before anything was sent: another address of the same name may answer. */
 const NOT_CONNECTED = new Set(["ECONNREFUSED", "ENETUNREACH", "EHOSTUNREACH", "EADDRNOTAVAIL"]);
 
@@ -28,7 +23,7 @@ export interface AlertRequest {
 
 /** How it is sent. */
 export interface RequestOptions {
-  /** Certificates that are trusted instead of the system's, in PEM. */
+  /** Certificates that are trusted besides the system's, in PEM. */
   readonly ca?: string;
   /** @default {10000} */
   readonly timeoutMs?: number;
@@ -87,63 +82,19 @@ async function toAnyAddress(
   let last: unknown;
   for (const address of addresses) {
     try {
-      return await exchange(url, request, { ...options, address });
+      const { method, headers, body = "" } = request;
+      const { ca, signal } = options;
+      const head = await exchange({
+        ...{ url, method, headers, body, address, signal },
+        ...(ca !== undefined && { ca }),
+      });
+      return { status: head.status, retryAfterMs: retryAfter(head.headers.get("retry-after")) };
     } catch (error) {
       last = error;
       if (!NOT_CONNECTED.has(codeOf(error))) throw error;
     }
   }
   throw last;
-}
-
-function exchange(
-  url: URL,
-  { method, headers, body }: AlertRequest,
-  { address, ca, signal }: RequestOptions & { readonly address: TargetAddress },
-): Promise<AlertAnswer> {
-  const name = url.hostname.replace(/^\[|\]$/g, "");
-  const { promise, resolve, reject } = Promise.withResolvers<AlertAnswer>();
-  const send = url.protocol === "https:" ? tlsRequest : plainRequest;
-  const outgoing = send({
-    method,
-    host: address.address,
-    family: address.family,
-    port: url.port || (url.protocol === "https:" ? 443 : 80),
-    path: `${url.pathname}${url.search}`,
-    agent: false,
-    // The certificate must be of what was configured: a name is given here; an address, which
-    // must not be (RFC 6066, 3), is what is connected to.
-    ...(isIP(name) === 0 && { servername: name }),
-    ...(ca !== undefined && { ca }),
-    ...(signal && { signal }),
-    headers: {
-      host: url.host,
-      "user-agent": "backupctl",
-      ...headers,
-      ...(body !== undefined &&
-        { "content-length": String(new TextEncoder().encode(body).length) }),
-    },
-  }, (answer) => readAnswer(answer).then(resolve, reject));
-  outgoing.on("error", reject);
-  outgoing.end(body);
-  return promise;
-}
-
-/** The status is what counts; the rest is read so far that the connection can be closed. */
-async function readAnswer(answer: IncomingMessage): Promise<AlertAnswer> {
-  const status = answer.statusCode ?? 0;
-  const retryAfterMs = retryAfter(answer.headers["retry-after"]);
-  let bytes = 0;
-  try {
-    for await (const chunk of answer) {
-      bytes += (chunk as Uint8Array).length;
-      if (bytes > ANSWER_BYTES) break;
-    }
-  } catch {
-    // It was cut off behind a status that stands.
-  }
-  answer.destroy();
-  return { status, retryAfterMs };
 }
 
 /** Seconds; a date is left to the queue's own patience. RFC 9110, 10.2.3. */

@@ -103,7 +103,9 @@ export class DiskFolder implements FolderFiles {
   async locked<T>(name: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const options = { create: true, write: true, mode: FILE_MODE };
     using file = await Deno.open(this.#path(name), options);
-    while (!await file.tryLock(true)) await pause(LOCK_PAUSE, signal);
+    // Before Deno 2.8 there is only the lock that is waited for.
+    if (typeof file.tryLock !== "function") await file.lock(true);
+    else while (!await file.tryLock(true)) await pause(LOCK_PAUSE, signal);
     try {
       return await work();
     } finally {
