@@ -23,6 +23,7 @@ export type {
   ManifestObject,
   ObjectRole,
 } from "./manifest.ts";
+export { newestDrill, type SucceededDrill } from "./newest_drill.ts";
 export type { RunOutcome, RunRecord } from "./run_record.ts";
 
 /** A backup that has begun: its name and the folder that its objects go into. */

@@ -1,4 +1,11 @@
-import type { Repository, RunRecord, UnreadableBackup } from "../catalog/catalog.ts";
+import {
+  type BackupManifest,
+  newestDrill,
+  type Repository,
+  type RunRecord,
+  type SucceededDrill,
+  type UnreadableBackup,
+} from "../catalog/catalog.ts";
 import type { Clock } from "../domain/clock.ts";
 import { BackupctlError, RunFailedError } from "../domain/errors.ts";
 import { readArchiving, readBacklog, reportWal, viewNewestArchive } from "../engine/engine.ts";
@@ -99,8 +106,23 @@ async function askRepository(
     walSegments: wal?.segments ?? 0,
     walStoredBytes: wal?.storedBytes ?? 0,
     backupStoredBytes: backups.reduce((sum, { storedBytes }) => sum + storedBytes, 0),
+    lastDrill: await lastDrill(store, { cluster, backups, signal }),
     disk: await disk?.(),
   };
+}
+
+/** Of the system that was backed up last. */
+async function lastDrill(
+  store: ObjectStore,
+  { cluster, backups, signal }: {
+    readonly cluster: string;
+    readonly backups: readonly BackupManifest[];
+    readonly signal: AbortSignal;
+  },
+): Promise<SucceededDrill | undefined> {
+  const systemIdentifier = backups.at(-1)?.systemIdentifier;
+  if (systemIdentifier === undefined) return undefined;
+  return await newestDrill(store, { cluster, systemIdentifier, signal });
 }
 
 /** The backlog needs a right that the role may not have. */

@@ -1,4 +1,9 @@
-import type { BackupManifest, RunRecord, UnreadableBackup } from "../catalog/catalog.ts";
+import type {
+  BackupManifest,
+  RunRecord,
+  SucceededDrill,
+  UnreadableBackup,
+} from "../catalog/catalog.ts";
 import type { Archiving, NamedGap, ReportedWindow, WalBacklog } from "../engine/engine.ts";
 
 /** What the repository holds, as far as backups and WAL go. */
@@ -23,6 +28,8 @@ export interface RepositorySnapshot {
   readonly walStoredBytes: number;
   /** Bytes of all backups' objects, as stored. */
   readonly backupStoredBytes: number;
+  /** The newest drill that succeeded. */
+  readonly lastDrill?: SucceededDrill | undefined;
   /** Of the file system of a folder; undefined for a bucket. */
   readonly disk: { readonly freeBytes: number; readonly totalBytes: number } | undefined;
 }

@@ -89,7 +89,7 @@ function scheduleFamilies({ schedule }: ServiceSnapshot): readonly MetricFamily[
 }
 
 function backupFamilies(
-  { backups, unreadable, backupStoredBytes, walStoredBytes, disk }: RepositorySnapshot,
+  { backups, unreadable, backupStoredBytes, walStoredBytes, lastDrill, disk }: RepositorySnapshot,
 ): readonly MetricFamily[] {
   const newest = new Map<string, BackupManifest>();
   const counts = new Map<string, number>();
@@ -132,6 +132,13 @@ function backupFamilies(
       sample(backupStoredBytes, { content: "backups" }),
       sample(walStoredBytes, { content: "wal" }),
     ]),
+    gauge("drill_last_success_timestamp_seconds")("When the last successful drill ended.", [
+      sample(lastDrill?.at),
+    ]),
+    gauge("drill_last_recovery_seconds")(
+      "What it took from its beginning until the server was open.",
+      [sample(lastDrill?.recoverySeconds)],
+    ),
     gauge("disk_free_bytes")("Free space where the repository is a folder.", [
       sample(disk?.freeBytes),
     ]),
@@ -196,9 +203,6 @@ function serverFamilies(
 function runFamilies(runs: readonly RunRecord[]): readonly MetricFamily[] {
   const newest = new Map<string, RunRecord>();
   for (const run of runs.toReversed()) newest.set(`${run.operation} ${run.outcome}`, run);
-  const drill = runs.find(({ operation, outcome }) =>
-    operation === "drill" && outcome === "succeeded"
-  );
   const each = (value: (run: RunRecord) => number | Date) =>
     [...newest.values()].map((run) =>
       sample(value(run), { operation: run.operation, outcome: run.outcome })
@@ -212,8 +216,5 @@ function runFamilies(runs: readonly RunRecord[]): readonly MetricFamily[] {
       "What the last run that ended so took.",
       each(({ durationSeconds }) => durationSeconds),
     ),
-    gauge("drill_last_recovery_seconds")("What the last successful drill took to recover.", [
-      sample(drill?.durationSeconds),
-    ]),
   ];
 }

@@ -21,6 +21,7 @@ function aSnapshot(changes: Partial<ServiceSnapshot> = {}): ServiceSnapshot {
     ...{ cluster: "main", host: "db1", version: "0.1.0", takenAt: TAKEN_AT, tookSeconds: 0.25 },
     repository: aRepository({
       backups: [sampleManifest(), samplePhysical({ kind: "full" })],
+      lastDrill: { at: before(7_200_000), backupId: "20261122T020000Z-F", recoverySeconds: 77 },
       windows: [window, { ...window, timeline: 4 }, { ...window, from: before(3_600_000) }],
       gaps: [{
         timeline: 3,
@@ -36,7 +37,7 @@ function aSnapshot(changes: Partial<ServiceSnapshot> = {}): ServiceSnapshot {
       },
       backlog: { files: 4, bytes: 4 * 16 * 1024 * 1024, oldestAt: before(90_000) },
     },
-    runs: [aRun({ operation: "drill", durationSeconds: 77 }), aRun(), aFailure()],
+    runs: [aRun({ operation: "drill" }), aRun(), aFailure()],
     schedule: [{
       ...{ name: "weekly", cron: "0 2 * * 0", run: "backup full", kind: "backup" },
       ...{ timezone: undefined, nextRun: new Date("2026-11-29T02:00:00Z") },
@@ -239,12 +240,13 @@ Deno.test("promtool finds nothing wrong with the page, the rules and the panels"
 });
 
 async function findPromtool(): Promise<string | undefined> {
-  const named = Deno.env.get("BACKUPCTL_TEST_PROMTOOL");
-  for (const file of named ? [named] : ["promtool"]) {
-    const found = await new Deno.Command(file, { args: ["--version"] }).output().catch(() => null);
-    if (found?.success) return file;
+  const file = Deno.env.get("BACKUPCTL_TEST_PROMTOOL") ?? "promtool";
+  try {
+    const { success } = await new Deno.Command(file, { args: ["--version"] }).output();
+    return success ? file : undefined;
+  } catch {
+    return undefined;
   }
-  return undefined;
 }
 
 async function run(program: string, args: readonly string[], input = ""): Promise<void> {
