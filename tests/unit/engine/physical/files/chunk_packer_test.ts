@@ -243,6 +243,25 @@ Deno.test("ChunkPacker copies whole what an increment may not trust", async () =
   });
 });
 
+Deno.test("ChunkPacker copies a file whole when more than three fifths of it changed", async () => {
+  await withFolder(async (folder) => {
+    const path = join(folder, RELATION);
+    for (const [changed, whole] of [[6, false], [7, true]] as const) {
+      const pages = Array.from(
+        { length: 10 },
+        (_, index) => makePage(index, { lsn: index < changed ? 60n : 1n }),
+      );
+      await Deno.writeFile(path, joinPages(pages));
+      const { ino, birthtime } = await Deno.stat(path);
+      const known = { size: 10 * PAGE, inode: ino!, bornAt: birthtime!.getTime() };
+      const { members } = await pack(folder, [{ type: "file", path: RELATION, known }], {
+        since: 50n,
+      });
+      assert.equal(members.has(RELATION), whole, `${changed} of 10`);
+    }
+  });
+});
+
 Deno.test("ChunkPacker stores a page with a wrong checksum in every increment", async () => {
   await withFolder(async (folder) => {
     const pages = [makePage(0), makePage(1), makePage(2), makePage(3)];
