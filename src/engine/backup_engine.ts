@@ -1,4 +1,5 @@
 import type { BackupManifest, BackupSlot, HeldLease } from "../catalog/catalog.ts";
+import { PostgresError } from "../domain/errors.ts";
 import { checkLabel } from "../domain/label.ts";
 import { IncrementRefusedError, type ServerIdentity } from "../postgres/postgres.ts";
 import { giveUpStaleUploads } from "./give_up_stale_uploads.ts";
@@ -91,6 +92,7 @@ export class BackupEngine {
     const { repository, server, clock } = this.#parts;
     if (options.label !== undefined) checkLabel("the label", options.label);
     const identity = await server.identity();
+    if (options.fromStandby && !identity.inRecovery) throw noStandby(server.address);
     await repository.prepare(options.signal);
     const startedAt = clock.now();
     const slot = await repository.begin(identity.systemIdentifier, {
@@ -175,6 +177,13 @@ export class BackupEngine {
       tool: { name: "backupctl", version: toolVersion },
     };
   }
+}
+
+function noStandby(address: string): PostgresError {
+  return new PostgresError(
+    `the server at ${address} is no standby`,
+    "name a standby, with postgres.host or PG_HOST, or leave --from-standby out",
+  );
 }
 
 function sum(values: readonly number[]): number {

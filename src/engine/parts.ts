@@ -79,6 +79,8 @@ export interface FullBackupOptions {
   readonly codec: CodecSpec;
   /** Physical: do not spread the checkpoint. */
   readonly fastCheckpoint?: boolean;
+  /** Physical: the server is a standby, and its primary archives. @default {false} */
+  readonly fromStandby?: boolean;
   /** Physical: kilobytes a second at most. */
   readonly maxRateKb?: number;
   /** Physical: whether the server sends its files or they are read here. @default {"stream"} */

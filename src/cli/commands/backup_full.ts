@@ -1,8 +1,8 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
 import type { BackupMethod } from "../../domain/backup_id.ts";
 import { formatBytes, formatSeconds, GiB, MiB } from "../../domain/bytes.ts";
-import { UsageError } from "../../domain/errors.ts";
 import type { BackupParts, FullBackupOptions, ParentChoice } from "../../engine/engine.ts";
+import { askedMethod, isFromStandby, refusePhysicalFlags } from "../asked_method.ts";
 import { backupDocument, ratio } from "../backup_document.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
@@ -74,58 +74,6 @@ interface Run {
 
 type RunWithParts = Run & { readonly parts: BackupParts };
 
-/** What the flags and the configuration ask for. @throws {UsageError} when they contradict. */
-function askedMethod(line: Line, { loaded }: Session): "auto" | BackupMethod {
-  const asked = line.method ?? loaded.config.backup.method;
-  if (line.command === "backup incremental") refuseLogicalFlags(line);
-  if (line.databases.length === 0) {
-    if (asked === "logical") refusePhysicalFlags(line);
-    return asked;
-  }
-  if (asked === "physical") {
-    throw new UsageError(
-      "--database does not go with a physical backup, which holds the whole cluster",
-      "take a logical backup of single databases: --method logical",
-    );
-  }
-  refusePhysicalFlags(line);
-  return "logical";
-}
-
-/** @throws {UsageError} */
-function refuseLogicalFlags(line: Line): void {
-  const flag = line.method === "logical"
-    ? "--method logical"
-    : line.databases.length > 0
-    ? "--database"
-    : undefined;
-  if (flag === undefined) return;
-  throw new UsageError(
-    `${flag} does not go with an increment, which is always a physical backup`,
-    "dumps have no increments: take a full backup",
-  );
-}
-
-/** @throws {UsageError} */
-function refusePhysicalFlags(line: Line): void {
-  const flag = line.maxRate !== undefined
-    ? "--max-rate"
-    : line.waitWal !== undefined
-    ? "--wait-wal"
-    : line.source !== undefined
-    ? "--source"
-    : line.failOnCorruption
-    ? "--fail-on-corruption"
-    : line.fastCheckpoint
-    ? "--fast-checkpoint"
-    : undefined;
-  if (flag === undefined) return;
-  throw new UsageError(
-    `${flag} goes with a physical backup only, and this one would be logical`,
-    "add --method physical, or leave the flag out",
-  );
-}
-
 /** The method, with a line that says why and what the other one would take. */
 async function resolveMethod(
   asked: "auto" | BackupMethod,
@@ -159,6 +107,7 @@ async function backupOptions(
       waitWal: line.waitWal ?? backup.wait_wal,
       ...(line.maxRate !== undefined && { maxRateKb: line.maxRate }),
       failOnCorruption: line.failOnCorruption,
+      fromStandby: isFromStandby(line),
     }),
     signal: context.signal,
   };
@@ -228,6 +177,7 @@ async function resolveSource(
   { line, session, parts: { fileBackups } }: RunWithParts,
 ): Promise<"stream" | "files"> {
   if (line.source !== undefined && line.source !== "auto") return line.source;
+  if (isFromStandby(line)) return "stream";
   if (!fileBackups) return "stream";
   const { chooseSource } = await import("../../engine/choose_source.ts");
   const { source, reason } = await chooseSource(fileBackups);

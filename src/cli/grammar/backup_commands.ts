@@ -1,5 +1,5 @@
 /**
- * The commands that take backups. Both take the same flags.
+ * The commands that take backups. Both take the same flags, but for a full one's --from-standby.
  *
  * @module
  */
@@ -63,7 +63,16 @@ const flags = {
 
 const full = command(
   "full",
-  object({ command: constant("backup full"), ...flags }),
+  object({
+    command: constant("backup full"),
+    ...flags,
+    fromStandby: withDefault(
+      flag("--from-standby", {
+        description: message`Physical: the server is a standby, and its primary archives`,
+      }),
+      false,
+    ),
+  }),
   helpPage({
     brief: "Take a full backup",
     description:

@@ -1,0 +1,71 @@
+import type { BackupMethod } from "../domain/backup_id.ts";
+import { UsageError } from "../domain/errors.ts";
+import type { CommandOf } from "./grammar/grammar.ts";
+import type { Session } from "./session.ts";
+
+type Line = CommandOf<"backup full"> | CommandOf<"backup incremental">;
+
+/** What the flags and the configuration ask for. @throws {UsageError} when they contradict. */
+export function askedMethod(line: Line, { loaded }: Session): "auto" | BackupMethod {
+  const asked = line.method ?? (isFromStandby(line) ? "physical" : loaded.config.backup.method);
+  if (isFromStandby(line) && line.source === "files") {
+    throw new UsageError(
+      "--source files does not go with --from-standby",
+      "leave --source out: a standby is read over the replication protocol",
+    );
+  }
+  if (line.command === "backup incremental") refuseLogicalFlags(line);
+  if (line.databases.length === 0) {
+    if (asked === "logical") refusePhysicalFlags(line);
+    return asked;
+  }
+  if (asked === "physical") {
+    throw new UsageError(
+      "--database does not go with a physical backup, which holds the whole cluster",
+      "take a logical backup of single databases: --method logical",
+    );
+  }
+  refusePhysicalFlags(line);
+  return "logical";
+}
+
+/** Whether the server is said to be a standby. */
+export function isFromStandby(line: Line): boolean {
+  return line.command === "backup full" && line.fromStandby;
+}
+
+/** @throws {UsageError} */
+function refuseLogicalFlags(line: Line): void {
+  const flag = line.method === "logical"
+    ? "--method logical"
+    : line.databases.length > 0
+    ? "--database"
+    : undefined;
+  if (flag === undefined) return;
+  throw new UsageError(
+    `${flag} does not go with an increment, which is always a physical backup`,
+    "dumps have no increments: take a full backup",
+  );
+}
+
+/** @throws {UsageError} */
+export function refusePhysicalFlags(line: Line): void {
+  const flag = line.maxRate !== undefined
+    ? "--max-rate"
+    : line.waitWal !== undefined
+    ? "--wait-wal"
+    : isFromStandby(line)
+    ? "--from-standby"
+    : line.source !== undefined
+    ? "--source"
+    : line.failOnCorruption
+    ? "--fail-on-corruption"
+    : line.fastCheckpoint
+    ? "--fast-checkpoint"
+    : undefined;
+  if (flag === undefined) return;
+  throw new UsageError(
+    `${flag} goes with a physical backup only, and this one would be logical`,
+    "add --method physical, or leave the flag out",
+  );
+}
