@@ -209,21 +209,38 @@ export class MetadataManager {
    * @returns how many backups the index holds now.
    */
   async rebuild(repository: Repository, signal?: AbortSignal): Promise<number> {
-    return await this.replaceBackups(await repository.backups(signal ? { signal } : {}));
+    const since = await this.serverTime();
+    const manifests = await repository.backups(signal ? { signal } : {});
+    await this.replaceBackups(manifests, { since });
+    return manifests.length;
   }
 
-  /** The same with manifests that were read already. */
-  async replaceBackups(manifests: readonly BackupManifest[]): Promise<number> {
+  /** The time of the index's server, for {@link replaceBackups}. */
+  async serverTime(): Promise<string> {
+    const [row] = await this.#query("SELECT pg_catalog.clock_timestamp()::text AS now");
+    return String(row?.["now"]);
+  }
+
+  /**
+   * The same as {@link rebuild} with manifests that were read already.
+   *
+   * @param options.since the server's time before they were listed: what others have recorded since
+   *   then is there, although they do not show it.
+   */
+  async replaceBackups(
+    manifests: readonly BackupManifest[],
+    { since }: { readonly since: string },
+  ): Promise<void> {
     await this.#query(
       `WITH incoming AS (${incomingBackups(manifests)}),
         removed AS (
           UPDATE ${this.#schema}.backups AS b SET removed_at = pg_catalog.now()
-           WHERE b.cluster = ${this.#own} AND b.removed_at IS NULL AND NOT EXISTS (
+           WHERE b.cluster = ${this.#own} AND b.removed_at IS NULL
+             AND b.seen_at < ${quoteLiteral(since)}::timestamptz AND NOT EXISTS (
              SELECT FROM incoming AS i
               WHERE i.system_identifier = b.system_identifier AND i.id = b.id))
         ${upsertFrom(this.#schema, "SELECT * FROM incoming")}`,
     );
-    return manifests.length;
   }
 
   /** Everything, for a file or another tool. */
@@ -249,7 +266,7 @@ export class MetadataManager {
 
   async #selectBackups(condition: string): Promise<readonly IndexedBackup[]> {
     const rows = await this.#query(
-      `SELECT to_jsonb(b)::text AS row FROM ${this.#schema}.backups AS b
+      `SELECT (to_jsonb(b) - 'seen_at')::text AS row FROM ${this.#schema}.backups AS b
         WHERE cluster = ${this.#own} AND ${condition} ORDER BY stopped_at, id`,
     );
     return rows.map(readIndexedBackup);
@@ -282,5 +299,6 @@ function upsertFrom(schema: string, select: string): string {
   const names = UPSERT_COLUMNS.map(({ name }) => name);
   return `INSERT INTO ${schema}.backups (${names.join(", ")}) ${select}
     ON CONFLICT (cluster, system_identifier, id) DO UPDATE
-    SET ${names.map((name) => `${name} = excluded.${name}`).join(", ")}, removed_at = NULL`;
+    SET ${names.map((name) => `${name} = excluded.${name}`).join(", ")},
+      removed_at = NULL, seen_at = pg_catalog.clock_timestamp()`;
 }

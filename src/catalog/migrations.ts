@@ -56,6 +56,8 @@ const STEPS: readonly ((schema: string) => readonly string[])[] = [
     `ALTER TABLE ${schema}.backups ADD COLUMN removed_at timestamptz`,
     `COMMENT ON COLUMN ${schema}.backups.removed_at IS
        'when it was found to be gone from the repository; null: it is there'`,
+    `ALTER TABLE ${schema}.backups ADD COLUMN seen_at timestamptz NOT NULL DEFAULT pg_catalog.now()`,
+    `COMMENT ON COLUMN ${schema}.backups.seen_at IS 'when it was last known to be there'`,
     `CREATE TABLE ${schema}.storage_samples (
        cluster text NOT NULL,
        sampled_at timestamptz NOT NULL,

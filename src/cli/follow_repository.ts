@@ -27,10 +27,11 @@ export async function followRepository(
     try {
       const repository = await openCatalog(store, config);
       const now = context.clock.now();
+      const since = await index.serverTime();
       const found = await readOverview(store, { repository, now, withObjects: true, signal });
       // One that cannot be read now is not gone.
       const whole = found.unreadable.length + found.foreign.length === 0;
-      if (whole) await index.replaceBackups(found.backups);
+      if (whole) await index.replaceBackups(found.backups, { since });
       const uses = found.storage.map((use) => ({ ...use, rawBytes: use.rawBytes ?? null }));
       await index.recordStorage({ cluster: config.cluster, at: now.toISOString(), uses });
     } finally {

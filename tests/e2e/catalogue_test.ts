@@ -85,7 +85,7 @@ Deno.test("the index in PostgreSQL beside the backups", async (t) => {
       assert.deepEqual(figures?.all, { succeeded: 1, failed: 1, interrupted: 0 });
       assert.equal(figures?.last?.operation, "restore");
     });
-    const after = await server.query(`SELECT to_jsonb(b) - 'removed_at' AS row
+    const after = await server.query(`SELECT to_jsonb(b) - 'removed_at' - 'seen_at' AS row
       FROM backupctl.backups AS b ORDER BY cluster`);
     assert.deepEqual(after, before);
     const versions = await server.query("SELECT version FROM backupctl.schema_version");
@@ -162,6 +162,29 @@ Deno.test("the index in PostgreSQL beside the backups", async (t) => {
       assert.deepEqual([all.removed.length, all.audit.length, all.storage.length], [1, 2, 2]);
     });
   });
+
+  await t.step(
+    "a backup that is recorded while others are listed is not taken for gone",
+    async () => {
+      const repository = openRepository(new MemoryStore(), { cluster });
+      await repository.prepare();
+      await withManager(connection, async (metadata) => {
+        const slow = {
+          ...repository,
+          async backups() {
+            const none = await repository.backups();
+            await metadata.recordBackup(samplePhysical({ id: "20261124T000000Z-F" }));
+            return none;
+          },
+        } as typeof repository;
+        assert.equal(await metadata.rebuild(slow), 0);
+        const there = await metadata.indexedBackups();
+        assert.deepEqual(there.map(({ columns }) => columns["id"]), ["20261124T000000Z-F"]);
+        assert.equal(await metadata.rebuild(repository), 0);
+        assert.deepEqual(await metadata.indexedBackups(), []);
+      });
+    },
+  );
 
   await t.step("a role that owns its schema and nothing else takes version 1 over", async () => {
     await server.query("CREATE ROLE clerk LOGIN");
