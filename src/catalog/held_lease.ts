@@ -132,11 +132,11 @@ export class HeldLease implements AsyncDisposable {
       if (!await putRecord(this.#parts, { name: this.name, number, record })) {
         throw this.#lose("another run has taken it over");
       }
-      const old = this.key;
+      const old = this.#olderKeys();
       this.#record = record;
       this.#number = number;
       this.#confirmed = confirmed;
-      await this.#parts.store.delete([old]).catch(() => {}); // refused: it only lies there
+      await this.#parts.store.delete(old).catch(() => {}); // refused: it only lies there
     });
   }
 
@@ -144,32 +144,44 @@ export class HeldLease implements AsyncDisposable {
    * Gives it back, or lets it stand for `lasting` milliseconds more. Never throws: what cannot be
    * given back runs out.
    */
-  async release({ lasting, keepCount, unfinished = false }: {
+  async release({ lasting, keepCount, unfinished = null }: {
     readonly lasting?: number;
     /** Leaves the last record, so that its number is never given again. @default {false} */
     readonly keepCount?: boolean;
-    /** Leaves word of what was not taken away yet. @default {false} */
-    readonly unfinished?: boolean;
+    /** What may not have been taken away yet. @default {null} */
+    readonly unfinished?: LeaseRemovals | null;
   } = {}): Promise<void> {
     if (this.#over) return;
     this.#over = true;
     clearTimeout(this.#timer);
     await this.#inTurn(async () => {
       this.check();
-      const old = this.key;
+      const old = [...this.#olderKeys(), this.key];
       const number = this.#number + 1;
       const released = lasting === undefined;
       const record: LeaseRecord = {
         ...this.#record,
         released,
-        removes: unfinished ? this.#record.removes : null,
+        removes: unfinished,
         durationMs: lasting ?? this.#record.durationMs,
       };
       await putRecord(this.#parts, { name: this.name, number, record });
       this.#number = number;
-      const useless = released && !keepCount ? [old, this.key] : [old];
+      const useless = released && !keepCount ? [...old, this.key] : old;
       await this.#parts.store.delete(useless);
     }).catch(() => {});
+  }
+
+  /** Removes the first record of a lease that was not won. Never throws. */
+  async withdraw(): Promise<void> {
+    this.#over = true;
+    clearTimeout(this.#timer);
+    await this.#parts.store.delete([this.key]).catch(() => {});
+  }
+
+  /** The one before the newest stays: whoever lists while a record is added sees one of the two. */
+  #olderKeys(): string[] {
+    return this.#number > 1 ? [leaseKey(this.#parts.cluster, this.name, this.#number - 1)] : [];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

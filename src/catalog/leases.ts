@@ -102,10 +102,8 @@ export class Leases {
     // What the last one did not come to is left for this one to finish.
     const record = { ...this.#record("prune", { what }), removes: newest?.removes ?? null };
     const lease = await HeldLease.take(this.#parts(), { name: PRUNE_LEASE, number, record });
-    if (lease) {
-      await this.#removeOlder(number);
-      return lease;
-    }
+    if (lease && await this.#isNewest(number)) return lease;
+    await lease?.withdraw();
     const [winner] = await listLeases(this.#store, this.#cluster, {
       only: PRUNE_LEASE,
       ...reading,
@@ -225,13 +223,19 @@ export class Leases {
     return info.lastModified.getTime() - this.#clock.now().getTime();
   }
 
-  async #removeOlder(number: number): Promise<void> {
-    const keys: string[] = [];
+  /**
+   * Between our look and our record others may have come, gone on, and removed the record of the
+   * number that we then found free: the higher number counts. Removes those that are of no use.
+   */
+  async #isNewest(number: number): Promise<boolean> {
+    const older: string[] = [];
     const prefix = `${leasesFolder(this.#cluster)}${PRUNE_LEASE}/`;
     for await (const { key } of this.#store.list(prefix)) {
       const place = parseLeaseKey(this.#cluster, key);
-      if (place && place.number < number) keys.push(key);
+      if (place && place.number > number) return false;
+      if (place && place.number < number - 1) older.push(key);
     }
-    if (keys.length > 0) await this.#store.delete(keys).catch(() => {});
+    if (older.length > 0) await this.#store.delete(older).catch(() => {});
+    return true;
   }
 }

@@ -77,7 +77,7 @@ async function suspended(folder: string): Promise<boolean> {
   await untilBusy(child);
   Deno.kill(child.pid, "SIGSTOP");
   const store = new DirectoryStore(folder);
-  const parts = pruneParts(store, { cluster: "main", host: "db2", timing: TIMING });
+  const parts = pruneParts(store, { cluster: "main", host: "db2" });
   const taken = await takeOver(parts);
   const before = await keysOf(store, "main");
   Deno.kill(child.pid, "SIGCONT");

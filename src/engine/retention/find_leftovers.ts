@@ -38,15 +38,15 @@ function reasonToGo(
   const begun = options.unfinished?.backups.some((one) =>
     one.systemIdentifier === systemIdentifier && one.id === folder.id
   );
-  if (begun) return "its removal was begun and not finished";
   const { orphans = false, olderThan = LEFTOVER_AGE_MS, now, live } = options;
-  if (!orphans || folder.storedAt === undefined || now - folder.storedAt <= olderThan) {
-    return undefined;
-  }
   const atWork = live.some(({ kind, needs }) =>
     kind === "backup" && (needs === null || needs.backups.includes(folder.id))
   );
   if (atWork) return undefined;
+  if (begun) return "its removal was begun and not finished";
+  if (!orphans || folder.storedAt === undefined || now - folder.storedAt <= olderThan) {
+    return undefined;
+  }
   return `it has no backup.json, and nothing was written to it for ${formatSpan(olderThan)}`;
 }
 

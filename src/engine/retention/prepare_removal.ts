@@ -3,6 +3,7 @@ import type {
   BackupNotes,
   LeaseRemovals,
   StoredLease,
+  UnreadableBackup,
 } from "../../catalog/catalog.ts";
 import { IntegrityError, RunFailedError } from "../../domain/errors.ts";
 import { parseLsn } from "../../domain/lsn.ts";
@@ -14,7 +15,7 @@ import type { PruneOptions, PruneParts, Removal } from "./prune_parts.ts";
 import { type FolderStock, type SystemStock, takeStock } from "./take_stock.ts";
 
 /** Something may be committed between two listings; it is not, again and again. */
-const TRIES = 20;
+const TRIES = 3;
 
 /** What is seen of a repository at one time. */
 export interface Seen {
@@ -56,43 +57,63 @@ export async function prepareRemoval(
   return removalOf({ ...plan, wal: orphanedWal(plan.wal, seen, options) }, seen, options);
 }
 
-/** Reads the manifests and lists everything, until both name the same backups. */
+/**
+ * Reads the manifests and lists everything. What was committed in between is read, too; what was
+ * removed in between is left out.
+ *
+ * @throws {RunFailedError} when a listing leaves out what is there.
+ */
 export async function lookThrough(
   { repository, store }: Pick<PruneParts, "repository" | "store">,
   reading: ReadOptions,
   { allowUnreadable = false } = {},
 ): Promise<Seen> {
   const { cluster } = repository;
+  const read = () => repository.backups({ ...reading, onUnreadable });
+  const onUnreadable = ({ key, reason }: UnreadableBackup) => {
+    if (allowUnreadable) return;
+    throw new IntegrityError(
+      `${key} cannot be read, so nothing is removed: ${reason}`,
+      'remove a damaged backup with "backupctl delete --backup-id ID --force"',
+    );
+  };
   for (let tries = 1;; tries++) {
-    const manifests = await repository.backups({
-      ...reading,
-      onUnreadable: ({ key, reason }) => {
-        if (allowUnreadable) return;
-        throw new IntegrityError(
-          `${key} cannot be read, so nothing is removed: ${reason}`,
-          'remove a damaged backup with "backupctl delete --backup-id ID --force"',
-        );
-      },
-    });
-    const stocks = await takeStock(store, { cluster, manifests, ...reading });
-    const difference = firstDifference(manifests, stocks);
-    if (difference === undefined || allowUnreadable) return { manifests, stocks };
-    if (tries === TRIES) {
-      throw new RunFailedError(
-        `two listings of ${repository.location} disagree about backup ${difference}; nothing is removed`,
-        "does the store answer with parts of its listings, or is somebody removing backups by hand?",
-      );
-    }
+    const first = await read();
+    const stocks = await takeStock(store, { cluster, manifests: first, ...reading });
+    const listed = committedIn(stocks);
+    const later = first.filter((manifest) => !listed.has(nameOf(manifest)));
+    await refuseUnlisted(later, { repository, store, ...reading });
+    const known = new Set(first.map(nameOf));
+    const isNew = [...listed].some((name) => !known.has(name));
+    const manifests = isNew && !allowUnreadable ? await read() : first;
+    const seen = manifests.filter((manifest) => listed.has(nameOf(manifest)));
+    if (allowUnreadable || seen.length === listed.size) return { manifests: seen, stocks };
+    if (tries < TRIES) continue;
+    throw new RunFailedError(
+      `two listings of ${repository.location} disagree again and again; nothing is removed`,
+      "is somebody removing backups by hand?",
+    );
   }
 }
 
-function firstDifference(
+function nameOf({ systemIdentifier, id }: BackupManifest): string {
+  return `${systemIdentifier}/${id}`;
+}
+
+/** What was read and then not listed must be gone: otherwise the listing is not complete. */
+async function refuseUnlisted(
   manifests: readonly BackupManifest[],
-  stocks: readonly SystemStock[],
-): string | undefined {
-  const name = (system: string, id: string) => `${system}/${id}`;
-  const read = new Set(manifests.map(({ systemIdentifier, id }) => name(systemIdentifier, id)));
-  return [...read.symmetricDifference(committedIn(stocks))][0];
+  { repository, store, ...reading }: ReadOptions & Pick<PruneParts, "repository" | "store">,
+): Promise<void> {
+  for (const manifest of manifests) {
+    const key = `${repository.folder(manifest)}backup.json`;
+    if (!await store.head(key, reading)) continue;
+    throw new RunFailedError(
+      `a listing of ${repository.location} leaves out backup ${manifest.id}, which is there; ` +
+        "nothing is removed",
+      "does the store answer with parts of its listings?",
+    );
+  }
 }
 
 /** `<system identifier>/<id>` of every backup that has its backup.json. */

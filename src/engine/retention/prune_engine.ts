@@ -55,8 +55,7 @@ export class PruneEngine {
       work: async (held) => {
         const removal = await this.#agreed({ ...options, confirm }, held);
         if (removal === undefined) return undefined;
-        const { removedSegments } = await carryOut(this.#parts, removal, held);
-        held.finished();
+        const { removedSegments } = await held.carryOut(removal, { finishes: true });
         const uploads = await this.#abortUploads(options, held);
         await this.#parts.leases.sweep(held.now(), { signal: held.signal });
         return { removal, removedSegments, uploads };
@@ -100,8 +99,11 @@ export interface HeldRemoval {
   readonly signal: AbortSignal;
   /** What an earlier removal did not come to. */
   readonly unfinished: LeaseRemovals | null;
-  /** To be called when nothing of it is left; otherwise the next removal is told of it. */
-  finished(): void;
+  /** Removes what was agreed on; `finishes` says that this is all that is left to remove. */
+  carryOut(
+    removal: Removal,
+    options: { readonly finishes: boolean; readonly evenPinned?: boolean },
+  ): Promise<{ readonly removedSegments: number }>;
 }
 
 /**
@@ -111,11 +113,12 @@ export interface HeldRemoval {
  * @throws {RunFailedError} when the store cannot keep others out, or this machine's clock is wrong.
  */
 export async function withRemovalLease<T>(
-  { leases, clock, repository, conditionalPut }: PruneParts,
+  parts: PruneParts,
   { work, force = false, signal }: Pick<PruneOptions, "force" | "signal"> & {
     readonly work: (held: HeldRemoval) => Promise<T>;
   },
 ): Promise<T> {
+  const { leases, clock, repository, conditionalPut } = parts;
   if (!conditionalPut && !force) {
     throw new RunFailedError(
       `the store of ${repository.location} takes "only if absent" for nothing: a second removal ` +
@@ -125,19 +128,27 @@ export async function withRemovalLease<T>(
   }
   const what = `removal from cluster ${repository.cluster}`;
   const lease = await leases.exclude({ what, ...(signal && { signal }) });
-  let finished = false;
+  let unfinished = lease.removes;
   try {
     const offset = await leases.clockOffset(lease, signal ? { signal } : {});
     refuseWrongClock(offset);
-    return await work({
+    const held = {
       lease,
-      finished: () => finished = true,
-      unfinished: lease.removes,
+      unfinished,
       now: () => clock.now().getTime() + offset,
       signal: signal ? AbortSignal.any([signal, lease.signal]) : lease.signal,
+    };
+    return await work({
+      ...held,
+      carryOut: async (removal, { finishes, ...options }) => {
+        unfinished = lease.removes; // as it was written down: all of it, until the end
+        const done = await carryOut(parts, removal, { ...held, ...options });
+        unfinished = finishes ? null : held.unfinished;
+        return done;
+      },
     });
   } finally {
-    await lease.release({ keepCount: true, unfinished: !finished });
+    await lease.release({ keepCount: true, unfinished });
   }
 }
 
@@ -162,7 +173,7 @@ export async function agreedRemoval(
       !known.has(name) && needs !== null && leases.collide(removesOf(removal), needs)
     );
     // In this order: a run commits first and gives its lease back then.
-    if (!objection && !await somethingNew(parts, removal, signal)) return removal;
+    if (!objection && !await newIncrement(parts, removal, signal)) return removal;
   }
   throw new LeaseHeldError(
     "one run after another that needs what would be removed",
@@ -170,14 +181,14 @@ export async function agreedRemoval(
   );
 }
 
-/** Whether a backup was committed since the plan was made: it may build on what goes. */
-async function somethingNew(
+/** Whether an increment was committed since the plan was made: it may build on what goes. */
+async function newIncrement(
   { store, repository: { cluster } }: PruneParts,
   { seen }: Removal,
   signal: AbortSignal,
 ): Promise<boolean> {
   for await (const { systemIdentifier, id } of listManifests(store, cluster, { signal })) {
-    if (!seen.has(`${systemIdentifier}/${id}`)) return true;
+    if (/-I(-\d+)?$/.test(id) && !seen.has(`${systemIdentifier}/${id}`)) return true;
   }
   return false;
 }

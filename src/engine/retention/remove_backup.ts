@@ -7,7 +7,6 @@ import {
 } from "../../domain/errors.ts";
 import { nearest } from "../../domain/nearest.ts";
 import { byStopTime, chainOf, isFromFuture } from "./backup_order.ts";
-import { carryOut } from "./carry_out.ts";
 import { inOrderOfRemoval } from "./plan_prune.ts";
 import { committedIn, lookThrough, pruneSystem } from "./prepare_removal.ts";
 import { agreedRemoval, withRemovalLease } from "./prune_engine.ts";
@@ -59,8 +58,7 @@ export async function removeBackup(
       });
       if (removal === undefined) return undefined;
       const evenPinned = options.force ?? false;
-      await carryOut(parts, removal, { ...held, evenPinned });
-      if (held.unfinished === null) held.finished();
+      await held.carryOut(removal, { finishes: false, evenPinned });
       return { removal, removedSegments: 0, uploads: 0 };
     },
   });

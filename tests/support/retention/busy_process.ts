@@ -48,7 +48,7 @@ async function work(plan: BusyPlan): Promise<BusyReport> {
   const isOver = async () =>
     plan.times === undefined
       ? await Deno.lstat(`${plan.folder}/stop`).then(() => true, () => false)
-      : report.done + report.refused >= plan.times;
+      : report.done >= plan.times;
   while (!await isOver()) {
     try {
       report.removed += await ROLES[plan.role](parts, { plan, codecs });

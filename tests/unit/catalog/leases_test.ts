@@ -101,6 +101,28 @@ Deno.test("Leases.exclude() takes over what ran out by the store's clock, and no
   await second.release();
 });
 
+Deno.test("Leases.exclude() loses when others came and went on since it looked", async () => {
+  const store = new MemoryStore();
+  await (await leasesOn(store).exclude({ what: "removal" })).release({ keepCount: true });
+  let stale = true;
+  const late = storeWith(store, {
+    async *list(...args) {
+      const found = await Array.fromAsync(store.list(...args));
+      if (stale) {
+        stale = false; // it has looked; now another one comes, and renews its lease
+        const other = await leasesOn(store).exclude({ what: "the other removal" });
+        for (let round = 0; round < 4; round++) await other.renew();
+        others.push(other);
+      }
+      yield* found;
+    },
+  });
+  const others: Awaited<ReturnType<Leases["exclude"]>>[] = [];
+  await assert.rejects(leasesOn(late).exclude({ what: "removal" }), /the other removal/);
+  await others[0]!.renew();
+  await others[0]!.release();
+});
+
 Deno.test("Leases.exclude() does not trust this machine's clock", async () => {
   const store = new MemoryStore();
   await using _held = await leasesOn(store).exclude({ what: "removal" });
@@ -139,7 +161,7 @@ Deno.test("HeldLease is renewed by itself while the process lives", async () => 
   lease.check();
   assert.ok(lease.fencingToken > 3);
   const records = await Array.fromAsync(store.list("main/leases/prune/"));
-  assert.equal(records.length, 1, "old records are removed");
+  assert.equal(records.length, 2, "old records are removed");
   await lease.release();
 });
 
@@ -259,12 +281,13 @@ Deno.test("listLeases() sees a lease that is renewed while it looks", async () =
       if (!renewed) {
         renewed = true;
         await lease.renew();
+        await lease.renew();
       }
       return await memory.get(...args);
     },
   });
   const found = await listLeases(store, "main");
-  assert.deepEqual(found.map(({ number }) => number), [2]);
+  assert.deepEqual(found.map(({ number }) => number), [3]);
   await lease.release();
 });
 
