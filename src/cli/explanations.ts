@@ -40,6 +40,13 @@ export const EXPLANATIONS: readonly Explanation[] = [
     remedy: 'Each fault names its place. "backupctl config show" prints what applies.',
   },
   {
+    code: "INCREMENT_REFUSED",
+    status: 5,
+    meaning: "The server cannot tell what changed since the backup that was to be built on.",
+    remedy:
+      '"backup incremental" takes a full one by itself; docs/incremental-backups.md says why.',
+  },
+  {
     code: "POSTGRES_REFUSED",
     status: 5,
     meaning: "PostgreSQL cannot be reached, or refuses what was asked.",
