@@ -6,6 +6,7 @@ import type { PostgresServer, ServerIdentity } from "../postgres/postgres.ts";
 import { attempt, type Check, ok, warning } from "./checks.ts";
 import type { Context } from "./context.ts";
 import { openServer, openStore, resolveServer } from "./open_parts.ts";
+import { withoutStderr } from "./terminal.ts";
 import { probeArchiving } from "./probe_archiving.ts";
 
 const NAME = "archiving";
@@ -27,15 +28,10 @@ export async function* checkArchiving(
   { deep }: ArchivingChecks,
 ): AsyncGenerator<Check> {
   const { readArchiving, readBacklog } = await import("../engine/archiving.ts");
-  let identity: ServerIdentity;
-  const connection = await resolveServer(config, context);
-  await using server = await openServer(connection);
-  try {
-    identity = await server.identity();
-  } catch (error) {
-    if (error instanceof BackupctlError) return;
-    throw error;
-  }
+  const reached = await reachServer(config, context);
+  if (!reached) return;
+  await using server = reached.server;
+  const { identity } = reached;
   let archiving: Archiving | undefined;
   yield await attempt(NAME, async () => {
     archiving = await readArchiving(server);
@@ -62,6 +58,23 @@ export async function* checkArchiving(
       await store.close?.();
     }
   });
+}
+
+/** Undefined when it cannot be reached. */
+async function reachServer(
+  config: Config,
+  context: Context,
+): Promise<{ readonly server: PostgresServer; readonly identity: ServerIdentity } | undefined> {
+  const quiet = { ...context, terminal: withoutStderr(context.terminal) };
+  let server: PostgresServer | undefined;
+  try {
+    server = await openServer(await resolveServer(config, quiet));
+    return { server, identity: await server.identity() };
+  } catch (error) {
+    await server?.close();
+    if (error instanceof BackupctlError) return undefined;
+    throw error;
+  }
 }
 
 function notProbed(why: string): Check {

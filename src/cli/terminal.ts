@@ -52,6 +52,17 @@ export function withoutColor(terminal: Terminal): Terminal {
   return { ...terminal, stdout: plain(terminal.stdout), stderr: plain(terminal.stderr) };
 }
 
+/** The same terminal, for work whose remarks were made already. */
+export function withoutStderr({ stderr, ...others }: Terminal): Terminal {
+  const { isTerminal, color } = stderr;
+  const silent: Output = {
+    ...{ isTerminal, color, closed: false },
+    columns: () => stderr.columns(),
+    write: () => {},
+  };
+  return { ...others, stderr: silent };
+}
+
 class StandardOutput implements Output {
   readonly isTerminal: boolean;
   readonly color: boolean;

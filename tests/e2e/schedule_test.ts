@@ -103,6 +103,13 @@ Deno.test("the daemon runs entries, reloads, and ends when it is asked to", asyn
     assert.match(metrics, /backupctl_schedule_running\{entry="tick"/);
   });
 
+  await t.step("a reload that moves to another repository is refused", async () => {
+    await folder.write([...good, "cluster: other"]);
+    daemon.signal("SIGHUP");
+    const { message } = await daemon.until("daemon.reload_refused", 2);
+    assert.match(message, /the cluster or the repository is another one/);
+  });
+
   await t.step("a reload in order applies", async () => {
     await folder.write([
       "schedule:",
@@ -182,6 +189,31 @@ Deno.test("a backup that the daemon's end cuts off leaves nothing, and is taken 
   await again.until("backup.finished");
   again.signal("SIGTERM");
   assert.equal(await again.status(), 0);
+});
+
+const LIVES = Deno.env.get("BACKUPCTL_FAULTS") === "full" ? 60 : 4;
+Deno.test(`no moment comes twice, and none is forgotten, in ${LIVES} lives of a daemon that is killed`, async () => {
+  await using folder = await DaemonFolder.make();
+  await folder.write(["schedule:", `  - { name: tick, cron: "${EVERY_SECOND}", run: "version" }`]);
+  const begun = new Set<string>();
+  let lastDue = "";
+  for (let life = 0; life < LIVES; life++) {
+    await using daemon = folder.start();
+    await daemon.until("schedule.fired", 1 + life % 2);
+    await new Promise((resolve) => setTimeout(resolve, Math.random() * 1200));
+    daemon.signal("SIGKILL");
+    await daemon.status();
+    for (const { event, due, attempt } of daemon.events) {
+      if (event !== "schedule.fired") continue;
+      const key = `${due}/${attempt}`;
+      assert.ok(!begun.has(key), `${key} began twice in life ${life}`);
+      begun.add(key);
+      assert.ok(String(due) >= lastDue, `${due} behind ${lastDue}`);
+      lastDue = String(due);
+    }
+    const run = await folder.run("tick");
+    assert.equal(run?.due, lastDue, "the ledger does not know the last run that began");
+  }
 });
 
 Deno.test("schedule --daemon --once runs what is due, and ends with its status", async () => {

@@ -96,6 +96,11 @@ export class DaemonReporter {
       this.#log.info("schedule.finished", `${name} ended after ${formatSeconds(seconds)}`, fields);
       return;
     }
+    if (outcome === "interrupted") {
+      const text = `${name} was cut off; the next daemon begins it again`;
+      this.#log.warning("schedule.failed", text, fields);
+      return;
+    }
     const status = exitStatus === undefined ? outcome : `exit status ${exitStatus}`;
     const why = message === undefined ? status : `${message} (${status})`;
     this.#log.error("schedule.failed", `${name} failed: ${why}`, fields);

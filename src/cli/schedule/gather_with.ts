@@ -5,7 +5,7 @@ import type { ScheduleLedger, Scheduler, ServiceSnapshot } from "../../service/s
 import type { ObjectStore } from "../../storage/storage.ts";
 import type { Context } from "../context.ts";
 import { openCatalog, openMetadata, openServer, resolveServer } from "../open_parts.ts";
-import type { Terminal } from "../terminal.ts";
+import { withoutStderr } from "../terminal.ts";
 import { VERSION } from "../version.ts";
 
 /** Runs of the catalogue that are looked at. */
@@ -31,7 +31,7 @@ export function gatherWith(
     const { context, store, scheduler, ledger } = parts;
     const { config } = parts.loaded;
     // Warnings about the connection were told when the daemon's runs began; not each minute.
-    const quiet = { ...context, terminal: silent(context.terminal) };
+    const quiet = { ...context, terminal: withoutStderr(context.terminal) };
     return await gatherSnapshot({
       repository: await openCatalog(store, config),
       ...{ store, clock: context.clock, host: Deno.hostname(), version: VERSION },
@@ -72,12 +72,4 @@ async function freeDisk(
   } catch {
     return undefined;
   }
-}
-
-function silent(terminal: Terminal): Terminal {
-  const { stderr } = terminal;
-  return {
-    ...terminal,
-    stderr: { ...stderr, closed: false, columns: () => stderr.columns(), write: () => {} },
-  };
 }

@@ -1,4 +1,5 @@
 import type { LoadedConfig } from "../../config/config.ts";
+import { ConfigError } from "../../domain/errors.ts";
 import type { Log } from "../../log/log.ts";
 import { pause } from "../../domain/pause.ts";
 import {
@@ -176,6 +177,7 @@ async function reload(parts: Parts): Promise<void> {
   try {
     const loaded = await loadSettings(context);
     const before = parts.loaded.config;
+    refuseMove(before, loaded.config);
     scheduler.reload(readSchedule(loaded));
     parts.loaded = loaded;
     parts.configFault = undefined;
@@ -195,6 +197,14 @@ async function reload(parts: Parts): Promise<void> {
       { cluster: parts.loaded.config.cluster },
     );
   }
+}
+
+/** The ledger, the figures and the runs must be of one repository. */
+function refuseMove(before: LoadedConfig["config"], now: LoadedConfig["config"]): void {
+  const place = ({ cluster, repository }: LoadedConfig["config"]) =>
+    JSON.stringify([cluster, repository]);
+  if (place(before) === place(now)) return;
+  throw new ConfigError("the cluster or the repository is another one", "restart the daemon");
 }
 
 function stopping({ log, loaded, scheduler }: Parts, systemd: SystemdNotifier): void {

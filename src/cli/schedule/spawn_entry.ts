@@ -1,9 +1,12 @@
 import { resolve } from "node:path";
 import { RunFailedError } from "../../domain/errors.ts";
+import { pause } from "../../domain/pause.ts";
 import type { Child, ChildEnd, ScheduleEntry } from "../../service/service.ts";
 import type { Context } from "../context.ts";
 import { programWords } from "../wal/start_background.ts";
 
+/** Milliseconds that a child's last lines may take. */
+const LAST_LINES = 2_000;
 /** Variables that speak to this process alone. sd_notify(3). */
 const OWN_VARIABLES = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
 
@@ -57,7 +60,12 @@ async function endOf(
     readonly message: () => string | undefined;
   },
 ): Promise<ChildEnd> {
-  const [status] = await Promise.all([child.status, ...outputs.map((one) => one.catch(() => {}))]);
+  const status = await child.status;
+  // A program that the child left behind may hold its outputs open for ever.
+  const read = Promise.all(outputs.map((one) => one.catch(() => {})));
+  const late = new AbortController();
+  await Promise.race([read, pause(LAST_LINES, late.signal).catch(() => {})]);
+  late.abort();
   const text = message();
   const exitStatus = status.code;
   return { exitStatus, ...(exitStatus !== 0 && text !== undefined && { message: text }) };

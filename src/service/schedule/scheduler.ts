@@ -16,7 +16,7 @@ import type { ScheduleLedger } from "./schedule_ledger.ts";
 /** Milliseconds between two looks at the clock at most: it may jump. */
 const LONGEST_SLEEP = 10_000;
 /** Milliseconds that children have to end after they were asked to. */
-const DRAIN = 25_000;
+const DRAIN = 22_000;
 
 /** Milliseconds that the repository may take. */
 const PATIENCE = 30_000;
