@@ -52,7 +52,9 @@ async function look(
   const { signal, clock } = context;
   const startedAt = clock.now();
   const repository = await openCatalog(store, config);
-  const place = { store, repository, progress: session.progress, signal };
+  const opener = config.encryption && (await import("../seals.ts")).sealsOf(config).opener;
+  const unseal = opener && { unseal: (key: string) => opener.stream(key) };
+  const place = { store, repository, progress: session.progress, ...unseal, signal };
   const found = await findDamage(place, { backupId, sample, sinceLast, jobs });
   signal.throwIfAborted();
   const times = { startedAt, finishedAt: clock.now() };

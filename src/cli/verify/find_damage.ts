@@ -4,7 +4,11 @@ import { readVerifiedSegments } from "../../catalog/wal_checks.ts";
 import { NothingMatchesError } from "../../domain/errors.ts";
 import type { Progress } from "../../domain/progress.ts";
 import { chainOf, dependents } from "../../engine/verify/dependents.ts";
-import { type VerifiedArchive, verifyArchive } from "../../engine/verify/verify_archive.ts";
+import {
+  type VerifiedArchive,
+  verifyArchive,
+  type VerifyArchiveOptions,
+} from "../../engine/verify/verify_archive.ts";
 import {
   type ObjectFault,
   type VerifiedBackup,
@@ -25,6 +29,8 @@ export interface VerifyPlace {
   readonly store: ObjectStore;
   readonly repository: Repository;
   readonly progress: Progress;
+  /** Opens encrypted WAL. */
+  readonly unseal?: NonNullable<VerifyArchiveOptions["unseal"]>;
   readonly signal: AbortSignal;
 }
 
@@ -66,6 +72,7 @@ export async function findDamage(place: VerifyPlace, request: VerifyRequest): Pr
       await verifyArchive(store, {
         ...{ place: where, backups, signal, ...limits(request) },
         ...(before && { verified: before }),
+        ...(place.unseal && { unseal: place.unseal }),
         onChecked: (_, bytes) => place.progress.advance(bytes),
       }),
     );

@@ -13,7 +13,7 @@ import { parseWalKey, type WalPlace } from "../../domain/wal_key.ts";
 import type { ObjectStore, ReadOptions } from "../../storage/storage.ts";
 import { type ArchiveView, viewArchive } from "../recovery/archive_view.ts";
 import { type NamedGap, restorableWindows } from "../recovery/restorable_windows.ts";
-import { verifyWal, type VerifyWalReport } from "../verify_wal.ts";
+import { verifyWal, type VerifyWalOptions, type VerifyWalReport } from "../verify_wal.ts";
 
 /** Which archive to read back, and how much of it. */
 export interface VerifyArchiveOptions extends ReadOptions {
@@ -28,6 +28,8 @@ export interface VerifyArchiveOptions extends ReadOptions {
   readonly random?: () => number;
   /** Objects at a time. @default {4} */
   readonly jobs?: number;
+  /** Opens what is encrypted; without it only the stored form of that is checked. */
+  readonly unseal?: NonNullable<VerifyWalOptions["unseal"]>;
   /** Hears of each object, with its plain length. */
   readonly onChecked?: (name: string, rawBytes: number) => void;
 }

@@ -154,4 +154,6 @@ Deno.test("chainOf() names the full backup first, and a parent that is not there
   const circle = [{ id: "a", parentId: "b" }, { id: "b", parentId: "a" }];
   assert.throws(() => chainOf(circle[0]!, circle), /builds on/);
   assert.deepEqual(dependents("a", circle), ["a", "b"]);
+  const childFirst = [{ id: "c", parentId: "b" }, { id: "b", parentId: "a" }, ...circle];
+  assert.deepEqual(dependents("a", childFirst.slice(0, 3)), ["a", "c", "b"]);
 });
