@@ -1,10 +1,18 @@
 /** `backup incremental` and the restore of a chain, as people type them. */
 import assert from "node:assert/strict";
+import { generateIdentity } from "../../src/crypto/crypto.ts";
 import { InstalledProgram } from "../support/installed_program.ts";
 import { incrementalMajors, SUMMARIES } from "../support/increment_world.ts";
 import { type Cluster, giveToServer, startCluster } from "../support/postgres_cluster.ts";
 import { archiveNow, createSteps, step } from "../support/recoveries.ts";
 import type { CliResult } from "../support/run_cli.ts";
+
+interface RunOptions {
+  readonly status?: number;
+  readonly cwd?: string;
+  /** Further variables. */
+  readonly more?: Readonly<Record<string, string>>;
+}
 
 /** A server that archives with the installed program, and a repository in a folder. */
 class Rig implements AsyncDisposable {
@@ -45,14 +53,17 @@ class Rig implements AsyncDisposable {
   }
 
   /** Words are parted by spaces. */
-  async run(line: string, { status = 0, cwd = "/" } = {}): Promise<CliResult> {
-    const result = await this.program.run(line.split(" "), { env: this.env, cwd });
+  async run(
+    line: string,
+    { status = 0, cwd = "/", more = {} }: RunOptions = {},
+  ): Promise<CliResult> {
+    const result = await this.program.run(line.split(" "), { env: { ...this.env, ...more }, cwd });
     assert.equal(result.status, status, `${line}: ${result.stderr}${result.stdout}`);
     return result;
   }
 
   /** What the command says as JSON. */
-  async json(line: string, options: { readonly status?: number } = {}) {
+  async json(line: string, options: RunOptions = {}) {
     return JSON.parse((await this.run(`${line} --output json`, options)).stdout);
   }
 
@@ -246,6 +257,36 @@ for (const { major, binDir } of incrementalMajors()) {
     await copy.run("pg_amcheck", ["--install-missing", "--heapallindexed", "-d", "postgres"]);
     await copy.stop();
     assert.equal(await lastStep(cluster, destination), 3);
+  });
+}
+
+for (const { major, binDir } of incrementalMajors()) {
+  Deno.test(`encrypted increments of PostgreSQL ${major} open by the identity, or the machine that took them`, async () => {
+    await using rig = await Rig.start(binDir, SUMMARIES);
+    const { cluster } = rig;
+    await createSteps(cluster);
+    const { identity, recipient } = await generateIdentity();
+    const file = `${rig.program.folder}/identity`;
+    await Deno.writeTextFile(file, `${identity}\n`, { mode: 0o600 });
+    await giveToServer(file);
+    const closed = { BACKUPCTL_ENCRYPTION_RECIPIENTS: recipient };
+    const open = { ...closed, BACKUPCTL_ENCRYPTION_IDENTITY_FILE: file };
+    const take = "backup incremental --method physical --fast-checkpoint --source stream";
+    await rig.json(take, { more: open });
+    await step(cluster, 1);
+    const { backup, full_because } = await rig.json(take, { more: open });
+    assert.deepEqual([backup.kind, full_because], ["incremental", null]);
+    const destination = `${rig.program.folder}/opened`;
+    await rig.run(`restore --destination ${destination}`, { more: open });
+    assert.equal(await lastStep(cluster, destination), 1);
+    const here = await rig.json(take, { more: closed });
+    assert.equal(here.backup.kind, "incremental", "this machine has kept the list");
+    const elsewhere = `${rig.program.folder}/elsewhere`;
+    await Deno.mkdir(elsewhere);
+    await giveToServer(elsewhere);
+    const without = await rig.json(take, { more: { ...closed, HOME: elsewhere } });
+    assert.equal(without.backup.kind, "full");
+    assert.match(without.full_because, /cannot be read/);
   });
 }
 
