@@ -76,7 +76,15 @@ export {
 } from "./src/catalog/metadata_manager.ts";
 export { openRepository, type RepositoryOptions } from "./src/catalog/repository.ts";
 
-export type { Codec, CodecPool, CodecSpec, ExpectedForm, StoredForm } from "./src/codec/codec.ts";
+export type {
+  ClearCopies,
+  ClearCopy,
+  Codec,
+  CodecPool,
+  CodecSpec,
+  ExpectedForm,
+  StoredForm,
+} from "./src/codec/codec.ts";
 export { formatCodec, parseCodec } from "./src/codec/codec.ts";
 export { WorkerPool } from "./src/codec/worker_pool.ts";
 export { type SealingOptions, SealingPool } from "./src/codec/sealing_pool.ts";

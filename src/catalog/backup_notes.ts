@@ -1,6 +1,12 @@
 import * as v from "valibot";
 import { type Clock, systemClock } from "../domain/clock.ts";
-import { ObjectExistsError, ObjectMissingError, RepositoryError } from "../domain/errors.ts";
+import type { ObjectOpener, ObjectSealer } from "../crypto/crypto.ts";
+import {
+  KeyError,
+  ObjectExistsError,
+  ObjectMissingError,
+  RepositoryError,
+} from "../domain/errors.ts";
 import { mapLimited } from "../domain/map_limited.ts";
 import { isBackupId } from "../domain/backup_id.ts";
 import type { ObjectStore, ReadOptions } from "../storage/storage.ts";
@@ -30,6 +36,10 @@ export interface NoteOptions {
   readonly host: string;
   /** What time it is. @default {systemClock} */
   readonly clock?: Clock;
+  /** Encrypts annotations; pins stay readable, since pruning has no key. */
+  readonly sealer?: ObjectSealer;
+  /** Opens them; without it, encrypted annotations are left out. */
+  readonly opener?: ObjectOpener;
 }
 
 /** The highest `version` of a note that this program reads. */
@@ -50,7 +60,11 @@ const note = v.object({
     }),
   ])),
   annotations: v.optional(v.record(v.string(), v.nullable(v.string())), {}),
+  /** The annotations, encrypted, in base64. */
+  sealed: v.optional(v.pipe(v.string(), v.regex(/^[A-Za-z0-9+/]+={0,2}$/))),
 });
+
+const privateNote = v.record(v.string(), v.nullable(v.string()));
 
 const LIMIT_BYTES = 64 * 1024;
 const AT_A_TIME = 8;
@@ -93,7 +107,7 @@ export class NoteBook {
       at,
       host: this.#options.host,
       ...(change.keep !== undefined && { keep }),
-      ...(change.annotations && { annotations: change.annotations }),
+      ...await this.#annotationsOf(change, key),
     });
     try {
       await this.#store.put(key, new TextEncoder().encode(text), { ifAbsent: true, ...reading });
@@ -130,6 +144,26 @@ export class NoteBook {
   async remove(place: ManifestPlace, reading: ReadOptions = {}): Promise<void> {
     const keys = await this.#keys(this.folder(place), reading);
     if (keys.length > 0) await this.#store.delete(keys, reading);
+  }
+
+  async #annotationsOf({ annotations }: NoteChange, key: string): Promise<object> {
+    const { sealer } = this.#options;
+    if (!annotations || !sealer) return annotations ? { annotations } : {};
+    const sealed = await sealer.seal(key, new TextEncoder().encode(stableJson(annotations)));
+    return { sealed: Buffer.from(sealed).toString("base64") };
+  }
+
+  /** Nothing when they cannot be opened here. @throws {IntegrityError} when they were changed. */
+  async #opened(sealed: string, key: string): Promise<BackupNotes["annotations"]> {
+    const { opener } = this.#options;
+    if (!opener) return {};
+    try {
+      const plain = await opener.open(key, new Uint8Array(Buffer.from(sealed, "base64")));
+      return v.parse(privateNote, jsonOf(new TextDecoder().decode(plain)));
+    } catch (error) {
+      if (error instanceof KeyError) return {};
+      throw error;
+    }
   }
 
   async #keys(prefix: string, reading: ReadOptions): Promise<string[]> {
@@ -169,7 +203,11 @@ export class NoteBook {
       throw error;
     }
     const result = v.safeParse(note, jsonOf(text));
-    if (result.success) return result.output;
+    if (result.success) {
+      const { sealed, ...found } = result.output;
+      if (sealed === undefined) return found;
+      return { ...found, annotations: await this.#opened(sealed, key) };
+    }
     throw new RepositoryError(
       `${this.#store.location}/${key} is no note that this backupctl can read`,
       "was it written by a newer version? upgrade backupctl; a damaged one may be removed",

@@ -9,7 +9,12 @@ export async function openLeases(store: ObjectStore, { cluster }: Config): Promi
 }
 
 /** The notes on the cluster's backups. Asks nobody yet. */
-export async function openNotes(store: ObjectStore, { cluster }: Config): Promise<NoteBook> {
+export async function openNotes(store: ObjectStore, config: Config): Promise<NoteBook> {
   const { NoteBook } = await import("../catalog/backup_notes.ts");
-  return new NoteBook(store, { cluster, host: Deno.hostname() });
+  const { sealer, opener } = config.encryption ? (await import("./seals.ts")).sealsOf(config) : {};
+  return new NoteBook(store, {
+    ...{ cluster: config.cluster, host: Deno.hostname() },
+    ...(sealer && { sealer }),
+    ...(opener && { opener }),
+  });
 }

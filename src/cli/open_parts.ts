@@ -8,6 +8,7 @@ import type { Repository } from "../catalog/catalog.ts";
 import type { MetadataManager } from "../catalog/metadata_manager.ts";
 import type { CodecPool } from "../codec/codec.ts";
 import type { Config } from "../config/config.ts";
+import type { ObjectOpener } from "../crypto/crypto.ts";
 import { ConfigError } from "../domain/errors.ts";
 import type {
   BaseBackupSource,
@@ -77,6 +78,12 @@ export async function openCatalog(store: ObjectStore, config: Config): Promise<R
     ...(sealer && { sealer }),
     ...(opener && { opener }),
   });
+}
+
+/** What opens encrypted names and notes; undefined when no identity is configured. */
+export async function openerOf(config: Config): Promise<ObjectOpener | undefined> {
+  if (!config.encryption) return undefined;
+  return (await import("./seals.ts")).sealsOf(config).opener;
 }
 
 /**
@@ -158,7 +165,11 @@ export async function openCodecs(
   const threads = new WorkerPool(size);
   if (!encryption) return threads;
   const { SealingPool } = await import("../codec/sealing_pool.ts");
-  return new SealingPool(threads, (await import("./seals.ts")).newSeals(config));
+  const seals = (await import("./seals.ts")).newSeals(config);
+  const state = stateFolder(config, Deno.env.toObject());
+  if (state === undefined) return new SealingPool(threads, seals);
+  const { ListCopies } = await import("./clear_copies.ts");
+  return new SealingPool(threads, { ...seals, copies: new ListCopies(`${state}/lists`) });
 }
 
 /** The index in PostgreSQL with a session of its own; undefined when it is switched off. */

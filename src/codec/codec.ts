@@ -6,6 +6,14 @@
  */
 export { BLOCK_BYTES, decodeBlock, encodeBlock } from "./block.ts";
 export { BlockReader, type StoredBlock } from "./block_reader.ts";
-export type { Codec, CodecPool, CodecSpec, ExpectedForm, StoredForm } from "./codec_port.ts";
+export type {
+  ClearCopies,
+  ClearCopy,
+  Codec,
+  CodecPool,
+  CodecSpec,
+  ExpectedForm,
+  StoredForm,
+} from "./codec_port.ts";
 export { formatCodec, parseCodec } from "./parse_codec.ts";
 export { StoredFormCheck } from "./stored_form_check.ts";

@@ -60,6 +60,24 @@ export interface Codec {
   ): TransformStream<Bytes, Bytes>;
 }
 
+/** Clear copies of some objects, for who encrypts and cannot open. None is ever a reason to fail. */
+export interface ClearCopies {
+  /** Begins a copy; undefined when of this object there shall be none, or there can be none. */
+  keep(name: string): ClearCopy | undefined;
+  /** What was kept; undefined when nothing was. */
+  read(name: string): ReadableStream<Bytes> | undefined;
+}
+
+/** A copy that is being made. Its calls never throw. */
+export interface ClearCopy {
+  /** Takes the next bytes. */
+  write(bytes: Bytes): void;
+  /** It is whole. */
+  close(): void;
+  /** It is not wanted any more. */
+  abandon(): void;
+}
+
 /** Threads that compress. Started at the first block, ended by `close`. */
 export interface CodecPool {
   /** How many threads. */

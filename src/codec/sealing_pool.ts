@@ -1,7 +1,14 @@
 import type { ObjectOpener, ObjectSealer } from "../crypto/crypto.ts";
 import type { Bytes } from "../domain/bytes.ts";
 import { KeyError } from "../domain/errors.ts";
-import type { Codec, CodecPool, CodecSpec, ExpectedForm } from "./codec_port.ts";
+import type {
+  ClearCopies,
+  ClearCopy,
+  Codec,
+  CodecPool,
+  CodecSpec,
+  ExpectedForm,
+} from "./codec_port.ts";
 import { StoredFormCheck } from "./stored_form_check.ts";
 
 /** What a pool encrypts and opens with. */
@@ -10,6 +17,8 @@ export interface SealingOptions {
   readonly sealer?: ObjectSealer;
   /** Absent: encrypted objects cannot be opened. */
   readonly opener?: ObjectOpener;
+  /** Read where there is no opener. */
+  readonly copies?: ClearCopies;
 }
 
 /** Encrypts what another pool compresses, and opens it before that one decompresses it. */
@@ -17,12 +26,14 @@ export class SealingPool implements CodecPool {
   readonly #inner: CodecPool;
   readonly #sealer: ObjectSealer | undefined;
   readonly #opener: ObjectOpener | undefined;
+  readonly #copies: ClearCopies | undefined;
 
   /** Wraps `inner`, which is closed with this one. */
-  constructor(inner: CodecPool, { sealer, opener }: SealingOptions) {
+  constructor(inner: CodecPool, { sealer, opener, copies }: SealingOptions) {
     this.#inner = inner;
     this.#sealer = sealer;
     this.#opener = opener;
+    this.#copies = copies;
   }
 
   /** How many threads. */
@@ -87,7 +98,9 @@ export class SealingPool implements CodecPool {
     if (!this.#sealer) return encoder;
     // Never in the clear, and never under a name that it was not sealed for.
     if (name === undefined) throw new TypeError("an object that is to be encrypted has no name");
-    return chained(encoder, this.#sealer.stream(name), signal);
+    const copy = this.#copies?.keep(name);
+    const copied = copy ? chained(encoder, copying(copy), signal) : encoder;
+    return chained(copied, this.#sealer.stream(name), signal);
   }
 
   #decoder(
@@ -101,6 +114,8 @@ export class SealingPool implements CodecPool {
       expected: rawBytes === undefined ? {} : { rawBytes },
       ...stop,
     });
+    const copy = this.#opener ? undefined : this.#copies?.read(sealedAs);
+    if (copy) return replaced(copy.pipeThrough(decoder, stop));
     return chained(this.unseal(sealedAs, { expected, ...stop }), decoder, signal);
   }
 }
@@ -112,6 +127,23 @@ function chained(
 ): TransformStream<Bytes, Bytes> {
   const readable = first.readable.pipeThrough(second, signal ? { signal } : {});
   return { writable: first.writable, readable };
+}
+
+/** Lets bytes pass, and keeps them. */
+function copying(copy: ClearCopy): TransformStream<Bytes, Bytes> {
+  return new TransformStream<Bytes, Bytes>({
+    transform(bytes, controller) {
+      copy.write(bytes);
+      controller.enqueue(bytes);
+    },
+    flush: () => copy.close(),
+    cancel: () => copy.abandon(),
+  });
+}
+
+/** Whatever is written, `readable` is read. */
+function replaced(readable: ReadableStream<Bytes>): TransformStream<Bytes, Bytes> {
+  return { writable: new WritableStream<Bytes>(), readable };
 }
 
 /** Lets stored bytes pass, and ends only when they were what is expected. */

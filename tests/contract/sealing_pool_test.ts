@@ -1,5 +1,6 @@
 /** A pool that encrypts is a pool: the contract of codecs, and what encryption adds to it. */
 import assert from "node:assert/strict";
+import { ListCopies } from "../../src/cli/clear_copies.ts";
 import { SealingPool } from "../../src/codec/sealing_pool.ts";
 import type { Codec, CodecPool, CodecSpec } from "../../src/codec/codec.ts";
 import { WorkerPool } from "../../src/codec/worker_pool.ts";
@@ -81,4 +82,49 @@ Deno.test("unseal() leaves what the standard program opens", async () => {
   const opened = await new Response(stored.pipeThrough(pool.unseal(NAME))).bytes();
   using threads = new WorkerPool(1);
   assert.deepEqual(await decoded(threads, opened), RAW);
+});
+
+Deno.test("a pool without an identity reads the clear copies of lists, and of nothing else", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "backupctl-copies-" });
+  try {
+    const copies = new ListCopies(`${folder}/lists`);
+    using pool = new SealingPool(new WorkerPool(1), { sealer, copies });
+    const list = "main/1/backups/x/backup_manifest.zst";
+    const sealed = await encoded(pool, list);
+    assert.deepEqual(await decoded(pool, sealed, list), RAW);
+    const other = list.replace("/x/", "/y/");
+    await assert.rejects(async () => await decoded(pool, sealed, other), KeyError);
+    const chunk = await encoded(pool, NAME);
+    await assert.rejects(async () => await decoded(pool, chunk, NAME), KeyError);
+    const kept = Array.from(Deno.readDirSync(`${folder}/lists`), ({ name }) => name);
+    assert.equal(kept.length, 1);
+    const { mode } = await Deno.stat(`${folder}/lists/${kept[0]}`);
+    assert.equal(mode! & 0o777, 0o600);
+    await Deno.writeTextFile(`${folder}/lists/${kept[0]}`, "not a list");
+    await assert.rejects(async () => await decoded(pool, sealed, list), IntegrityError);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("only the copies of the newest lists are kept, and a full disk is no failure", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "backupctl-copies-" });
+  try {
+    const copies = new ListCopies(`${folder}/lists`);
+    for (let number = 0; number < 45; number++) {
+      const copy = copies.keep(`main/1/backups/${number}/file_list.zst`)!;
+      copy.write(new Uint8Array(10));
+      copy.close();
+    }
+    assert.equal(Array.from(Deno.readDirSync(`${folder}/lists`)).length, 40);
+    const given = copies.keep("main/1/backups/z/backup_manifest.gz")!;
+    given.write(new Uint8Array(5));
+    given.abandon();
+    assert.equal(copies.read("main/1/backups/z/backup_manifest.gz"), undefined);
+    await Deno.writeTextFile(`${folder}/file`, "");
+    const nowhere = new ListCopies(`${folder}/file/lists`);
+    assert.equal(nowhere.keep("main/1/backups/a/file_list.zst"), undefined);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

@@ -289,3 +289,46 @@ Deno.test("encrypted backups and WAL show nothing, and restore with an identity 
     assert.equal(again.wrapped, 0);
   });
 });
+
+Deno.test("both sources, increments and later annotations are encrypted, and come back", async (t) => {
+  await using rig = await Rig.make();
+  const { cluster, program } = rig;
+  await fill(rig);
+  await archiveNow(cluster);
+  const source = ["--source", "files", "--wait-wal", "60s"];
+  const full = (await rig.document([...PHYSICAL, ...source])).backup;
+  await cluster.query(`insert into ${CANARY}_table values (0, '${CANARY} later')`);
+  const increment = (await rig.document(["backup", "incremental", ...source])).backup;
+  assert.equal(increment.parent_id, full.id);
+  await rig.document(["annotate", "--backup-id", full.id, `why=${CANARY}`]);
+  await archiveNow(cluster);
+
+  await t.step("no name and no content is readable", async () => {
+    const files = await rig.files();
+    assert.deepEqual(await findText(files, CANARY), []);
+    const clear = files.filter((file) => /\/chunks\/|backup_manifest/.test(file.key))
+      .filter((file) => !looksSealed(file) && !file.key.startsWith(".backupctl/"));
+    assert.deepEqual(clear.map(({ key }) => key), []);
+  });
+
+  await t.step("annotations show with an identity", async () => {
+    assert.ok(!JSON.stringify(await rig.document(["status"])).includes(CANARY));
+    const known = await rig.document(["status", "--identity", rig.identity("one")]);
+    assert.ok(JSON.stringify(known).includes(CANARY));
+  });
+
+  await t.step("the increment comes back on its parent", async () => {
+    const destination = `${program.folder}/merged`;
+    const location = `${cluster.folder}/tablespace_${CANARY}_space`;
+    const result = await rig.run([
+      ...["restore", "--backup-id", increment.id, "--destination", destination],
+      ...["--tablespace-map", `${location}=${program.folder}/space2`],
+      ...["--identity", rig.identity("escrow")],
+    ]);
+    assert.equal(result.status, 0, result.stderr);
+    const restored = await cluster.startFrom(destination);
+    const [row] = await restored.query(`select count(*) as rows from ${CANARY}_table`);
+    assert.equal(Number(row!["rows"]), ROWS + 1);
+    await restored.stop();
+  });
+});

@@ -3,7 +3,7 @@ import { IntegrityError } from "../../domain/errors.ts";
 import { escapeControl } from "../../log/format_record.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
-import { openCatalog, openStore } from "../open_parts.ts";
+import { openCatalog, openerOf, openStore } from "../open_parts.ts";
 import { loadSettings } from "../session.ts";
 import { readSurroundings } from "../status/backup_facts.ts";
 import { type BackupPage, backupPageDocument, backupPageText } from "../status/backup_page.ts";
@@ -81,8 +81,10 @@ async function readPage(id: string, context: Context): Promise<BackupPage> {
     const backup = await repository.backup(id, signal);
     const { chain, whole } = await chainOf(backup, { repository, signal });
     const { cluster } = repository;
+    const opener = await openerOf(config);
     const around = await readSurroundings(store, {
       ...{ cluster, backups: [backup], now: clock.now(), signal },
+      ...(opener && { opener }),
     });
     return { backup, facts: { ...around.factsOf(backup), broken: !whole }, chain };
   } finally {

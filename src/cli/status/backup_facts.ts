@@ -1,6 +1,6 @@
 import { isOver, listLeases, type StoredLease } from "../../catalog/lease_list.ts";
 import type { BackupNotes } from "../../catalog/backup_notes.ts";
-import { NoteBook } from "../../catalog/backup_notes.ts";
+import { NoteBook, type NoteOptions } from "../../catalog/backup_notes.ts";
 import { type BackupManifest, wholeChains } from "../../catalog/catalog.ts";
 import { type BackupChecks, readChecks } from "../../catalog/checks.ts";
 import { BackupctlError } from "../../domain/errors.ts";
@@ -38,8 +38,10 @@ const GRACE_MS = 5000;
  */
 export async function readSurroundings(
   store: ObjectStore,
-  { cluster, backups, now, ...reading }: ReadOptions & {
+  { cluster, backups, now, opener, ...reading }: ReadOptions & {
     readonly cluster: string;
+    /** Opens encrypted annotations. */
+    readonly opener?: NoteOptions["opener"];
     readonly backups: readonly BackupManifest[];
     readonly now: Date;
   },
@@ -54,7 +56,7 @@ export async function readSurroundings(
       return undefined;
     }
   };
-  const book = new NoteBook(store, { cluster, host: "" });
+  const book = new NoteBook(store, { cluster, host: "", ...(opener && { opener }) });
   const known = new Map<string, Known>();
   for (const systemIdentifier of new Set(backups.map((backup) => backup.systemIdentifier))) {
     known.set(systemIdentifier, {

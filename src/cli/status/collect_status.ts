@@ -4,7 +4,7 @@ import { BackupctlError } from "../../domain/errors.ts";
 import { type Overview, readOverview } from "../../engine/overview.ts";
 import { askArchiver, type ServerReport } from "../ask_archiver.ts";
 import type { Context } from "../context.ts";
-import { openCatalog, openMetadata, openStore } from "../open_parts.ts";
+import { openCatalog, openerOf, openMetadata, openStore } from "../open_parts.ts";
 import { loadSettings } from "../session.ts";
 import { readSurroundings, type Surroundings } from "./backup_facts.ts";
 
@@ -41,7 +41,11 @@ export async function collectStatus(context: Context): Promise<StatusFound> {
     const { cluster, location } = repository;
     const overview = await readOverview(store, { repository, now, signal });
     const { backups } = overview;
-    const around = await readSurroundings(store, { cluster, backups, now, signal });
+    const opener = await openerOf(config);
+    const around = await readSurroundings(store, {
+      ...{ cluster, backups, now, signal },
+      ...(opener && { opener }),
+    });
     const asked = { server: await server, figures: await figures };
     return { cluster, location, now, ...overview, ...around, ...asked };
   } finally {
