@@ -4,7 +4,7 @@ import type { BackupSlot } from "../../../../src/catalog/catalog.ts";
 import { Leases } from "../../../../src/catalog/leases.ts";
 import type { Clock } from "../../../../src/domain/clock.ts";
 import {
-  BackupctlError,
+  type BackupctlError,
   IntegrityError,
   LeaseHeldError,
   RunFailedError,
