@@ -39,7 +39,32 @@ export type { Bytes } from "./src/domain/bytes.ts";
 export type { BackupKind, BackupMethod } from "./src/domain/backup_id.ts";
 export { formatLsn, type Lsn, parseLsn } from "./src/domain/lsn.ts";
 
-export * from "./src/engine/engine.ts";
+export {
+  type Archiving,
+  BackupEngine,
+  type BackupParts,
+  type ChosenParent,
+  describeArchiver,
+  type FullBackupOptions,
+  type NamedGap,
+  type NoParent,
+  type ParentChoice,
+  readArchiving,
+  readBacklog,
+  type RecoveryPlan,
+  type RecoveryRequest,
+  type RecoverySettings,
+  type RecoveryTarget,
+  RestoreEngine,
+  type RestoreOptions,
+  type RestoreParts,
+  type RestorePlan,
+  type RestoreReport,
+  type TargetAction,
+  type TimelineChoice,
+  type WalBacklog,
+} from "./src/engine/engine.ts";
+export type { BackupContent, BackupRun, IncrementalSource } from "./src/engine/parts.ts";
 export type { EpochMicros } from "./src/engine/recovery/recovery_time.ts";
 
 export type * from "./src/storage/storage.ts";
@@ -64,6 +89,10 @@ export {
 export { StreamSource } from "./src/postgres/replication/stream_base_backup.ts";
 
 export type * from "./src/catalog/catalog.ts";
+export type { ManifestKey, ManifestListing } from "./src/catalog/list_manifests.ts";
+export type { ManifestPlace } from "./src/catalog/layout.ts";
+export type { LeaseHolder, LeaseKind, LeaseRecord } from "./src/catalog/lease_record.ts";
+export type { LeaseRequest } from "./src/catalog/leases.ts";
 export type { AuditEvent, AuditOutcome } from "./src/catalog/audit_event.ts";
 export type { IndexedBackup } from "./src/catalog/index_rows.ts";
 export type { SampledUse, StorageSample } from "./src/catalog/storage_sample.ts";

@@ -26,6 +26,7 @@ export interface BackupNotes {
 export interface NoteChange {
   /** Keep it until then, or for ever; false gives it free. */
   readonly keep?: { readonly until: Date | null } | false;
+  /** Values to set; null removes one. */
   readonly annotations?: Readonly<Record<string, string | null>>;
 }
 

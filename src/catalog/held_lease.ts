@@ -36,6 +36,7 @@ interface Instant {
  * suspended past its end finds that out from its own clocks, before anything is sent.
  */
 export class HeldLease implements AsyncDisposable {
+  /** Of the lease, without the number of its record. */
   readonly name: string;
   readonly #parts: LeaseParts;
   readonly #lost = new AbortController();
@@ -184,6 +185,7 @@ export class HeldLease implements AsyncDisposable {
     return this.#number > 1 ? [leaseKey(this.#parts.cluster, this.name, this.#number - 1)] : [];
   }
 
+  /** The same as {@link HeldLease.release}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.release();
   }

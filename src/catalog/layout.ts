@@ -10,7 +10,9 @@ export const MANIFEST_NAME = "backup.json";
 
 /** Where a manifest stands, read off its key. */
 export interface ManifestPlace {
+  /** Of the cluster. */
   readonly systemIdentifier: string;
+  /** Of the backup. */
   readonly id: string;
 }
 

@@ -13,7 +13,9 @@ export type LeaseKind = "backup" | "restore" | "prune";
 
 /** Who holds a lease, for people. */
 export interface LeaseHolder {
+  /** The machine's name. */
   readonly host: string;
+  /** The process there. */
   readonly pid: number;
   /** `restore of backup 20261123T022415Z-F`. */
   readonly what: string;
@@ -21,6 +23,7 @@ export interface LeaseHolder {
 
 /** What a run reads or builds on. */
 export interface LeaseNeeds {
+  /** Of the cluster that they are of. */
   readonly systemIdentifier: string;
   /** Ids of backups, with their chains. */
   readonly backups: readonly string[];
@@ -30,7 +33,9 @@ export interface LeaseNeeds {
 
 /** What a removal under way takes away. */
 export interface LeaseRemovals {
+  /** Whole backups. */
   readonly backups: readonly { readonly systemIdentifier: string; readonly id: string }[];
+  /** Rows of segments. */
   readonly wal: readonly {
     readonly systemIdentifier: string;
     readonly timeline: number;
@@ -42,11 +47,15 @@ export interface LeaseRemovals {
 
 /** One record: a lease is taken, renewed and given back by a new record each, never rewritten. */
 export interface LeaseRecord {
+  /** Tells it from other JSON. */
   readonly format: "backupctl.lease";
+  /** Of the format. */
   readonly version: number;
+  /** Which kind of run it is. */
   readonly kind: LeaseKind;
   /** Tells the records of two runs apart. */
   readonly run: string;
+  /** For people. */
   readonly holder: LeaseHolder;
   /** When the run took the lease, RFC 3339 UTC by its own clock. */
   readonly takenAt: string;
@@ -54,6 +63,7 @@ export interface LeaseRecord {
   readonly durationMs: number;
   /** Given back: it protects nothing any more. */
   readonly released: boolean;
+  /** What must stay while it is held. */
   readonly needs: LeaseNeeds | null;
   /**
    * What a removal takes away; null until it knows, and when it has come to its end. The next one

@@ -34,6 +34,7 @@ export interface LeaseOptions {
 export interface LeaseRequest extends ReadOptions {
   /** `restore of backup 20261123T022415Z-F`. */
   readonly what: string;
+  /** What must stay while it is held. */
   readonly needs?: LeaseNeeds;
 }
 
@@ -136,7 +137,11 @@ export class Leases {
     return await this.#offsetOf(lease.key, reading);
   }
 
-  /** @throws {LeaseHeldError} when a removal under way takes away what is needed. */
+  /**
+   * Looks once more for removals.
+   *
+   * @throws {LeaseHeldError} when one under way takes away what is needed.
+   */
   async refuseRemoved(needs: LeaseNeeds, reading: ReadOptions = {}): Promise<void> {
     const removals = await listLeases(this.#store, this.#cluster, {
       only: PRUNE_LEASE,

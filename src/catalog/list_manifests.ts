@@ -1,5 +1,4 @@
 import type { ListOptions, ObjectInfo, ObjectStore } from "../storage/storage.ts";
-import type { UnfinishedBackup } from "./catalog.ts";
 import {
   backupFolder,
   behind,
@@ -9,9 +8,11 @@ import {
   parseManifestKey,
 } from "./layout.ts";
 import { listLeaping, type Step } from "./list_leaping.ts";
+import type { UnfinishedBackup } from "./unfinished_backup.ts";
 
 /** A manifest that a listing found; nobody has read it yet. */
 export interface ManifestKey extends ManifestPlace {
+  /** Of its backup.json. */
   readonly key: string;
   /** Its length in bytes. */
   readonly size: number;

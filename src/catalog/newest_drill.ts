@@ -4,7 +4,9 @@ import { readTextObject } from "./read_object.ts";
 
 /** A drill that succeeded. */
 export interface SucceededDrill {
+  /** When it ended. */
   readonly at: Date;
+  /** Which backup it restored. */
   readonly backupId: string;
   /** From its beginning until the server was open; undefined when nobody measured it. */
   readonly recoverySeconds: number | undefined;

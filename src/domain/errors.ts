@@ -134,7 +134,11 @@ export class LeaseHeldError extends BackupctlError {
   readonly code = "LEASE_HELD";
   /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 11;
-  /** @param holder who holds it, for people. */
+  /**
+   * Says who is in the way.
+   *
+   * @param holder who holds it, for people.
+   */
   constructor(holder: string, detail = "it must come to its end first", options?: ErrorCause) {
     super(
       `${holder} is under way: ${detail}`,
@@ -151,7 +155,11 @@ export class LeaseLostError extends BackupctlError {
   readonly code = "LEASE_LOST";
   /** See {@link BackupctlError.exitCode}. */
   readonly exitCode = 11;
-  /** @param what the run; `why` it lost its lease. */
+  /**
+   * Says whose lease it was.
+   *
+   * @param what the run; `why` it lost its lease.
+   */
   constructor(what: string, why: string, options?: ErrorCause) {
     super(`the lease of ${what} is lost: ${why}`, "run the command again", options);
   }

@@ -19,8 +19,11 @@ export interface Archiving {
   readonly byBackupctl: boolean;
   /** From pg_stat_archiver. */
   readonly lastArchived: string | undefined;
+  /** The file that failed last. */
   readonly lastFailed: string | undefined;
+  /** When that was. */
   readonly lastFailedAt: Date | undefined;
+  /** When {@link Archiving.lastArchived} was archived. */
   readonly lastArchivedAt: Date | undefined;
   /** Since the statistics were reset. */
   readonly failedCount: number;

@@ -98,8 +98,11 @@ export interface FullBackupOptions {
 
 /** What one method of backup is called with. */
 export interface BackupRun {
+  /** Its name and folder. */
   readonly slot: BackupSlot;
+  /** Of the server. */
   readonly identity: ServerIdentity;
+  /** As they were asked for. */
   readonly options: FullBackupOptions;
   /** Physical: store only what changed since this one. */
   readonly parent?: BackupManifest;
@@ -127,13 +130,21 @@ export interface IncrementalSource {
 
 /** The part of the manifest that the method itself knows. */
 export interface BackupContent {
+  /** Everything that a restore fetches. */
   readonly objects: readonly ManifestObject[];
+  /** See {@link BackupManifest}. */
   readonly timeline: number | null;
+  /** Where recovery begins. */
   readonly startLsn: string | null;
+  /** Where the backup becomes consistent. */
   readonly stopLsn: string | null;
+  /** Those outside the data directory. */
   readonly tablespaces: BackupManifest["tablespaces"];
+  /** Those of the cluster, or those that were dumped. */
   readonly databases: BackupManifest["databases"];
+  /** See the field of that name in {@link BackupManifest}. */
   readonly source?: "stream" | "files";
+  /** See the field of that name in {@link BackupManifest}. */
   readonly damagedPages?: DamagedPages;
 }
 
@@ -163,6 +174,8 @@ export interface RestoreOptions {
   readonly databases?: readonly string[];
   /** Physical only: old location → new location of tablespaces. */
   readonly tablespaceMap?: ReadonlyMap<string, string>;
+  /** Logical, into a server: these tables of one database, without their indexes and keys. */
+  readonly tables?: readonly string[];
   /** Logical, into scratch servers: tablespaces lie in the data directory. @default {false} */
   readonly inPlaceTablespaces?: boolean;
   /** Physical only: roll forward from the backup's end. Absent: the cluster opens there. */

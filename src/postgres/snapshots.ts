@@ -6,7 +6,9 @@
 
 /** A table with data of its own. */
 export interface SnapshotTable {
+  /** Its schema, not quoted. */
   readonly schema: string;
+  /** Its name, not quoted. */
   readonly name: string;
   /** With its TOAST table, without indexes. */
   readonly bytes: number;

@@ -13,7 +13,9 @@ import type { IncrementalSource } from "../../parts.ts";
 
 /** What an increment is put on top of, and who finds what changed since. */
 export interface ChosenParent {
+  /** Of the backup that it builds on. */
   readonly parent: BackupManifest;
+  /** Who finds what changed since. */
   readonly source: IncrementalSource;
 }
 
