@@ -7,6 +7,7 @@
 import type { BackupKind, BackupMethod } from "../domain/backup_id.ts";
 import type { ObjectInfo } from "../storage/storage.ts";
 import type { BackupManifest } from "./manifest.ts";
+import type { UnfinishedBackup } from "./unfinished_backup.ts";
 
 export { backupChain, wholeChains } from "./backup_chain.ts";
 export type { BackupNotes, NoteBook, NoteChange } from "./backup_notes.ts";
@@ -15,6 +16,7 @@ export type { StoredLease } from "./lease_list.ts";
 export type { LeaseNeeds, LeaseRemovals } from "./lease_record.ts";
 export type { Leases } from "./leases.ts";
 export { listManifests } from "./list_manifests.ts";
+export type { UnfinishedBackup } from "./unfinished_backup.ts";
 export type {
   BackupManifest,
   DamagedPages,
@@ -40,20 +42,6 @@ export interface UnreadableBackup {
   readonly key: string;
   /** Why it cannot be used, for people. */
   readonly reason: string;
-}
-
-/** A folder of a backup without backup.json: of a run that is still going, or was killed. */
-export interface UnfinishedBackup {
-  /** Of the folder that it lies in. */
-  readonly systemIdentifier: string;
-  /** The folder's name. */
-  readonly id: string;
-  /** How many lie in it. */
-  readonly objects: number;
-  /** What they take. */
-  readonly storedBytes: number;
-  /** When the last of it was stored, as the store tells. */
-  readonly lastStoredAt: Date | undefined;
 }
 
 /** What {@link Repository.backups} tells of besides the backups. */
