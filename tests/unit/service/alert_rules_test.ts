@@ -445,6 +445,12 @@ Deno.test("a failed run is over when its operation has succeeded since, not when
   assert.equal(covers([aRun({ operation: "prune" }, before(MINUTE))]), true);
 });
 
+Deno.test("the rules cannot tell what the runs do not reach back to", () => {
+  const runs = aSnapshot().runs.filter(({ operation }) => operation !== "prune");
+  const { covers } = lookAt(aSnapshot({ runs }), LIMITS);
+  assert.equal(covers({ rule: "prune_not_run" } as Parameters<typeof covers>[0]), false);
+});
+
 Deno.test("the rules name 20 gaps and count the rest", () => {
   const gaps = Array.from({ length: 5_000 }, (_, index) => {
     const name = `00000001000000${index.toString(16).toUpperCase().padStart(10, "0")}`;

@@ -15,6 +15,7 @@ const LANGUAGES = [
   { header: "en;q=0.1, pt;q=0.2", query: "", language: "pt" },
   { header: "de-DE,fr;q=0.9", query: "", language: "en" },
   { header: "pt;q=0, en", query: "", language: "en" },
+  { header: "pt;q=0", query: "", language: "en" },
   { header: "PT", query: "", language: "pt" },
   { header: ";;;=,q=", query: "", language: "en" },
   { header: "en", query: "?lang=pt", language: "pt" },
