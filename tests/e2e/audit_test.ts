@@ -1,10 +1,10 @@
 /** What commands leave in the index beside backups: the audit trail, and samples of the room taken. */
 import assert from "node:assert/strict";
 import { startCluster } from "../support/postgres_cluster.ts";
-import { runCli } from "../support/run_cli.ts";
+import { runCli, spawnCli } from "../support/run_cli.ts";
 
 Deno.test("commands that change something are audited, with an outage in between", async (t) => {
-  await using cluster = await startCluster();
+  await using cluster = await startCluster({ settings: { wal_level: "replica" } });
   await cluster.query("create table t as select 1");
   const folder = await Deno.makeTempDir({ prefix: "backupctl-audit-" });
   await Deno.mkdir(`${folder}/repository`);
@@ -90,6 +90,32 @@ Deno.test("commands that change something are audited, with an outage in between
       );
       assert.deepEqual(rows.map(({ there }) => there), [false, true]);
     });
+
+    await t.step(
+      "an interrupted run waits in the journal, and the server is not asked",
+      async () => {
+        // Without a fast checkpoint the base backup waits for a spread one.
+        const child = spawnCli(["backup", "full", "--method", "physical"], { env });
+        const out = child.stdout.cancel();
+        let told = "";
+        for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) {
+          if (told === "") child.kill("SIGINT");
+          told += text;
+        }
+        await out;
+        assert.equal((await child.status).code, 130, told);
+        const before = (await trail()).length;
+        await run(["catalog", "rebuild"]);
+        assert.equal((await trail()).length, before + 2);
+        const interrupted = (await trail()).filter(({ outcome }) => outcome === "interrupted");
+        assert.deepEqual(
+          interrupted.map(({ operation, exit_status }) => [operation, exit_status]),
+          [
+            ["backup full", 130],
+          ],
+        );
+      },
+    );
 
     await t.step("a backup that was deleted is marked, by whom stands in the trail", async () => {
       const [row] = await cluster.query(
