@@ -60,5 +60,5 @@ Deno.test("readOverview() stays quick with as many gaps as backups", async () =>
   const options = { backups: 2000, segments: 20_000, gapEvery: 10 };
   const { found, milliseconds } = await overviewOf(options);
   assert.equal(found.archive!.report.gaps.length, 1999);
-  assert.ok(milliseconds < 10_000, `${Math.round(milliseconds)} ms`);
+  assert.ok(milliseconds < 20_000, `${Math.round(milliseconds)} ms`);
 });
