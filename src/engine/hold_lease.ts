@@ -1,6 +1,8 @@
-import type { HeldLease, LeaseNeeds, Leases } from "../catalog/catalog.ts";
+import type { BackupManifest, HeldLease, LeaseNeeds, Leases } from "../catalog/catalog.ts";
 import { LeaseLostError, StorageError } from "../domain/errors.ts";
+import { parseLsn } from "../domain/lsn.ts";
 import type { Progress } from "../domain/progress.ts";
+import { segmentNumber } from "../domain/wal.ts";
 
 /** What a run wants to hold against removals. */
 export interface HoldRequest {
@@ -50,5 +52,25 @@ export async function confirmHeld(
   } catch (error) {
     if (!(error instanceof LeaseLostError || error instanceof StorageError)) throw error;
     return await holdLease(request);
+  }
+}
+
+/** What reading `backup` needs; with the log from its start on, to roll it forward. */
+export function needsOf(
+  { id, systemIdentifier, startLsn, walSegmentBytes }: BackupManifest,
+  { rollsForward }: { readonly rollsForward: boolean },
+): LeaseNeeds {
+  const log = rollsForward && startLsn !== null && walSegmentBytes !== null;
+  const walFrom = log ? segmentNumber(parseLsn(startLsn), walSegmentBytes) : null;
+  return { systemIdentifier, backups: [id], walFrom };
+}
+
+/** Works while what is needed is held, and no longer. @throws {LeaseHeldError} */
+export async function whileHeld<T>(request: HoldRequest, work: () => Promise<T>): Promise<T> {
+  const lease = await holdLease(request);
+  try {
+    return await work();
+  } finally {
+    await lease?.release();
   }
 }

@@ -1,10 +1,8 @@
 import type { BackupManifest, HeldLease, UnreadableBackup } from "../catalog/catalog.ts";
 import { isBackupId } from "../domain/backup_id.ts";
 import { IntegrityError, NothingMatchesError } from "../domain/errors.ts";
-import { parseLsn } from "../domain/lsn.ts";
-import { segmentNumber } from "../domain/wal.ts";
 import { absentObjects } from "./absent_objects.ts";
-import { holdLease } from "./hold_lease.ts";
+import { holdLease, needsOf } from "./hold_lease.ts";
 import { planLogicalRestore } from "./logical/plan_logical_restore.ts";
 import { restoreLogical } from "./logical/restore_logical.ts";
 import { OTHER_BACKUP_HINT } from "./naming_object.ts";
@@ -123,16 +121,10 @@ export class RestoreEngine {
     { recovery, signal }: RestoreOptions,
   ): Promise<HeldLease | undefined> {
     const { leases, progress } = this.#parts;
-    const { id, systemIdentifier, startLsn, walSegmentBytes } = backup;
-    const log = recovery && startLsn !== null && walSegmentBytes !== null;
     return await holdLease({
       ...{ leases, progress, kind: "restore" },
-      what: `restore of backup ${id}`,
-      needs: {
-        systemIdentifier,
-        backups: [id],
-        walFrom: log ? segmentNumber(parseLsn(startLsn), walSegmentBytes) : null,
-      },
+      what: `restore of backup ${backup.id}`,
+      needs: needsOf(backup, { rollsForward: recovery !== undefined }),
       ...(signal && { signal }),
     });
   }

@@ -2,12 +2,14 @@ import type { BackupManifest } from "../../catalog/catalog.ts";
 import { IntegrityError } from "../../domain/errors.ts";
 import type { DrillOptions, DrillReport } from "../../engine/drill/drill.ts";
 import type { RecoveryPlan, RecoveryRequest, RestoreParts } from "../../engine/engine.ts";
+import { needsOf, whileHeld } from "../../engine/hold_lease.ts";
 import { fetchCommand } from "../../engine/recovery/recovery_settings.ts";
 import { parseRecoveryRequest } from "../../engine/recovery/recovery_target.ts";
 import type { Command, Context } from "../context.ts";
 import { keepDrill } from "../drill/keep_drill.ts";
 import { failedChecks, printDrill } from "../drill/print_drill.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
+import { openLeases } from "../open_leases.ts";
 import { openCatalog, openCodecs, openPrograms, openStore, resolveServer } from "../open_parts.ts";
 import { ownCommand, serverEnvironment } from "../own_command.ts";
 import { openSession, type Session } from "../session.ts";
@@ -134,7 +136,14 @@ async function run(
         const startedAt = context.clock.now();
         const keeping = { startedAt, recovery, clock: context.clock, progress: session.progress };
         try {
-          report = await drill(parts, backup, options);
+          const leases = await openLeases(parts.store, session.loaded.config);
+          const needs = needsOf(backup, { rollsForward: recovery !== undefined });
+          const { progress } = session;
+          const what = `drill of backup ${backup.id}`;
+          report = await whileHeld(
+            { leases, progress, kind: "restore", what, needs, signal: context.signal },
+            () => drill(parts, backup, options),
+          );
         } catch (error) {
           context.signal.throwIfAborted();
           await keepDrill(parts.store, { backup, error, ...keeping });
