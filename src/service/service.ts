@@ -21,13 +21,13 @@ export { CronTimes } from "./schedule/cron_times.ts";
 export { ScheduleBook } from "./schedule/schedule_book.ts";
 export type { ProcessMark, RunState, ScheduleEntry } from "./schedule/schedule_entry.ts";
 export { ledgerKey, type LedgerOptions, ScheduleLedger } from "./schedule/schedule_ledger.ts";
-export {
-  type Child,
-  type ChildEnd,
-  type ScheduleEvent,
-  Scheduler,
-  type SchedulerOptions,
-} from "./schedule/scheduler.ts";
+export { Scheduler } from "./schedule/scheduler.ts";
+export type {
+  Child,
+  ChildEnd,
+  ScheduleEvent,
+  SchedulerOptions,
+} from "./schedule/scheduler_parts.ts";
 export type { MetricFamily } from "./metrics/format_metrics.ts";
 export { metricsRoutes, type MetricsSource } from "./metrics/metrics_routes.ts";
 export { RunCounter } from "./metrics/run_counter.ts";

@@ -23,8 +23,8 @@ export interface LedgerOptions {
   readonly clock: Clock;
   readonly host: string;
   readonly process: ProcessMark;
-  /** Whether a process of this host is alive: the leader that it was may be dead. */
-  readonly isAlive: (process: ProcessMark) => Promise<boolean>;
+  /** Whether a process of this host is alive, when that can be told: a dead one leads no more. */
+  readonly isAlive: (process: ProcessMark) => Promise<boolean | undefined>;
 }
 
 /** The object as it was last seen. */
@@ -135,7 +135,8 @@ export class ScheduleLedger {
     const { document: { holder }, since } = this.#seen;
     if (holder === null || holder.id === this.#me.id) return true;
     if (this.#options.clock.monotonic() - since >= LEASE) return true;
-    return holder.host === this.#options.host && !await this.#options.isAlive(holder.process);
+    if (holder.host !== this.#options.host) return false;
+    return await this.#options.isAlive(holder.process) === false;
   }
 
   /** @returns false when the object is not the one that was read any more. */

@@ -1,17 +1,10 @@
-import type { Clock } from "../../domain/clock.ts";
 import { StorageError } from "../../domain/errors.ts";
 import type { EntrySnapshot } from "../snapshot.ts";
 import { withDeadline } from "../with_deadline.ts";
 import { entrySnapshot } from "./entry_snapshot.ts";
 import { ScheduleBook, type Start } from "./schedule_book.ts";
-import type {
-  EntryState,
-  EntryStates,
-  ProcessMark,
-  RunState,
-  ScheduleEntry,
-} from "./schedule_entry.ts";
-import type { ScheduleLedger } from "./schedule_ledger.ts";
+import type { EntryState, EntryStates, RunState, ScheduleEntry } from "./schedule_entry.ts";
+import type { Child, ChildEnd, SchedulerOptions } from "./scheduler_parts.ts";
 
 /** Milliseconds between two looks at the clock at most: it may jump. */
 const LONGEST_SLEEP = 10_000;
@@ -22,46 +15,6 @@ const DRAIN = 22_000;
 const PATIENCE = 30_000;
 /** The same once the daemon is being stopped. */
 const LAST_WORDS = 3_000;
-
-/** How a child ended. */
-export interface ChildEnd {
-  readonly exitStatus: number;
-  /** The error that it printed. */
-  readonly message?: string;
-}
-
-/** A run under way. */
-export interface Child {
-  readonly pid: number;
-  readonly ended: Promise<ChildEnd>;
-  /** Asks it to end (SIGTERM), or ends it (SIGKILL). */
-  end(how: "ask" | "kill"): void;
-}
-
-/** What the scheduler tells of; the command line makes log lines of it. */
-export type ScheduleEvent =
-  | { readonly type: "fired"; readonly start: Start }
-  | { readonly type: "finished"; readonly name: string; readonly run: RunState }
-  | { readonly type: "skipped"; readonly name: string; readonly due: Date; readonly reason: string }
-  | { readonly type: "leader"; readonly leads: boolean; readonly holder: string | undefined }
-  | { readonly type: "trouble"; readonly error: unknown };
-
-/** What a scheduler works with. */
-export interface SchedulerOptions {
-  readonly entries: readonly ScheduleEntry[];
-  readonly cluster: string;
-  readonly ledger: ScheduleLedger;
-  readonly clock: Clock;
-  readonly host: string;
-  /** Begins a run in a process of its own. */
-  readonly spawn: (entry: ScheduleEntry) => Child;
-  readonly isAlive: (process: ProcessMark) => Promise<boolean>;
-  /** What tells a process of this machine from later ones with its number. */
-  readonly markOf: (pid: number) => Promise<ProcessMark>;
-  readonly tell: (event: ScheduleEvent) => void;
-  /** Waits so many milliseconds, or until the signal. */
-  readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>;
-}
 
 /** Runs the entries of a schedule when they are due, while this daemon leads. */
 export class Scheduler {
@@ -160,7 +113,7 @@ export class Scheduler {
     const states = new Map(ledger.states);
     for (const [name, { run }] of states) {
       if (run?.outcome !== "running" || this.#children.has(name)) continue;
-      if (run.host === host && run.process && await this.#options.isAlive(run.process)) {
+      if (run.host === host && await this.#isAlive(run)) {
         this.#children.set(name, null);
         continue;
       }
@@ -168,11 +121,15 @@ export class Scheduler {
     }
   }
 
+  async #isAlive({ process }: RunState): Promise<boolean> {
+    return process !== undefined && await this.#options.isAlive(process) === true;
+  }
+
   /** Runs that this daemon did not begin: nobody tells of their end, and nobody knows how. */
   async #watchStrangers(): Promise<void> {
     for (const [name, child] of this.#children) {
       const run = this.#states().get(name)?.run;
-      if (child !== null || (run?.process && await this.#options.isAlive(run.process))) continue;
+      if (child !== null || (run && await this.#isAlive(run))) continue;
       this.#children.delete(name);
       if (run) this.#finish(name, { ...run, outcome: "unknown" });
     }

@@ -58,8 +58,10 @@ let nextPid = 100;
 /** A daemon on `host`, whose processes are those of `alive`. */
 function daemon(
   store: ObjectStore,
-  { clock, host = "a", alive = new Set<number>(), entries = [ENTRY], onAsk }: {
+  { clock, host = "a", alive = new Set<number>(), entries = [ENTRY], onAsk, blind = false }: {
     readonly clock: HandClock;
+    /** It cannot tell whether a process is alive. */
+    readonly blind?: boolean;
     readonly host?: string;
     readonly alive?: Set<number>;
     readonly entries?: readonly ScheduleEntry[];
@@ -70,7 +72,7 @@ function daemon(
   const children: HandChild[] = [];
   const pid = nextPid++;
   alive.add(pid);
-  const isAlive = ({ pid }: ProcessMark) => Promise.resolve(alive.has(pid));
+  const isAlive = ({ pid }: ProcessMark) => Promise.resolve(blind ? undefined : alive.has(pid));
   const ledger = new ScheduleLedger(store, {
     ...{ cluster: "main", clock, host, isAlive },
     process: { pid },
@@ -189,6 +191,22 @@ Deno.test("Scheduler takes over at once from a dead process of its host", async 
   await a.scheduler.look();
   alive.clear(); // kill -9, the child with it
   const b = daemon(store, { clock, alive });
+  await b.scheduler.look();
+  assert.deepEqual(types(b.events), ["leader", "fired"]);
+});
+
+Deno.test("Scheduler that cannot see processes waits for the lease, and takes runs for lost", async () => {
+  const [store, clock] = [new MemoryStore(), new HandClock()];
+  const a = daemon(store, { clock, blind: true });
+  await a.scheduler.look();
+  clock.pass(60_000);
+  await a.scheduler.look();
+  const b = daemon(store, { clock, blind: true });
+  await b.scheduler.look();
+  clock.pass(119_000);
+  await b.scheduler.look();
+  assert.equal(b.children.length, 0);
+  clock.pass(2_000);
   await b.scheduler.look();
   assert.deepEqual(types(b.events), ["leader", "fired"]);
 });
