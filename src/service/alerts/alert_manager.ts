@@ -94,13 +94,24 @@ export class AlertManager {
     const limit = signal ? AbortSignal.any([signal, timeout]) : timeout;
     const reports: DeliveryReport[] = [];
     while (true) {
-      const report = await this.deliver({ signal: limit });
+      const report = await this.#deliverUntil(limit);
       reports.push(report);
       const wait = report.nextAt && report.nextAt.getTime() - clock.now().getTime();
       const left = end - clock.monotonic();
       const done = wait === undefined || wait >= left || limit.aborted;
       if (done) return { ...report, deliveries: reports.flatMap(({ deliveries }) => deliveries) };
       await pause(Math.max(wait, 10), limit).catch(() => {});
+    }
+  }
+
+  /** Another process may be sending, for longer than there is time: then it all waits. */
+  async #deliverUntil(limit: AbortSignal): Promise<DeliveryReport> {
+    try {
+      return await this.deliver({ signal: limit });
+    } catch (error) {
+      if (!limit.aborted) throw error;
+      const waiting = await this.#queue.waiting();
+      return { deliveries: [], waiting: waiting.length, nextAt: undefined, dropped: 0 };
     }
   }
 

@@ -4,6 +4,7 @@ import type { TellingRules } from "../../../src/service/alerts/decide.ts";
 import type { DeliveryError } from "../../../src/service/alerts/delivery_error.ts";
 import type { Message, Notice } from "../../../src/service/alerts/notice.ts";
 import { DurableFolder } from "../../../src/service/alerts/queue/durable_folder.ts";
+import type { FolderFiles } from "../../../src/service/alerts/queue/folder_files.ts";
 import { confirmLooks } from "../../../src/service/alerts/rules/evaluate_rules.ts";
 import { CrashingFolder } from "./crashing_folder.ts";
 import { FakeClock } from "./fake_clock.ts";
@@ -35,11 +36,11 @@ export function alertRig(telling: Partial<TellingRules> = {}, queueLimit?: numbe
   const files = new CrashingFolder();
   const channel = new KeepingChannel();
   /** As after a restart: nothing but the disk is remembered. */
-  const open = () =>
+  const open = (folder: FolderFiles = files) =>
     new AlertManager({
       cluster: "main",
       host: "db1",
-      folder: new DurableFolder(files, { now: () => clock.now() }),
+      folder: new DurableFolder(folder, { now: () => clock.now() }),
       clock,
       channels: [channel],
       telling: {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { DeliveryError } from "../../../src/service/alerts/delivery_error.ts";
 import type { Finding } from "../../../src/service/alerts/notice.ts";
+import { DiskFolder } from "../../../src/service/alerts/queue/folder_files.ts";
 import { isQuietTime } from "../../../src/service/alerts/quiet_times.ts";
 import { alertRig } from "../../support/alerts/alert_rig.ts";
 import { PowerFailure } from "../../support/alerts/crashing_folder.ts";
@@ -197,6 +198,28 @@ Deno.test("AlertManager begins anew when its state cannot be read", async () => 
   await rig.files.write("alerts.json", "{");
   await tick(rig, aFinding());
   assert.deepEqual(told(rig), ["firing x", "firing x"]);
+});
+
+Deno.test("AlertManager leaves messages to the process that is sending", async () => {
+  const folder = await Deno.makeTempDir();
+  const rig = alertRig();
+  const files = new DiskFolder(folder);
+  const manager = rig.open(files);
+  await manager.look({ findings: [aFinding()], covers: everything });
+  const sending = Promise.withResolvers<void>();
+  const held = Promise.withResolvers<void>();
+  const other = files.locked("delivery.lock", async () => {
+    held.resolve();
+    await sending.promise;
+  });
+  await held.promise;
+  const report = await manager.deliverWithin(200);
+  assert.deepEqual([report.deliveries.length, report.waiting], [0, 1]);
+  sending.resolve();
+  await other;
+  assert.equal((await manager.deliverWithin(5_000)).waiting, 0);
+  assert.deepEqual(told(rig), ["firing x"]);
+  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("AlertManager tests each channel and tells how it took it", async () => {
