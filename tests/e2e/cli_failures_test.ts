@@ -27,7 +27,8 @@ const usage: readonly (readonly [args: string, error: RegExp, hint: RegExp])[] =
   ["bakcup full", /"bakcup" is not known/, /did you mean backup\?/],
   ["backup full --lable x", /"--lable" is not known/, /did you mean --label\?/],
   ["backup full --label a/b", /label "a\/b" is not allowed/, /--help/],
-  ["backup incremental --label wal-archive", /is not in this version/, /backup full/],
+  ["backup incremental --database app", /does not go with an increment/, /full backup/],
+  ["restore --force --destination /x", /--force goes with --delta/, /--delta/],
   ["prune --policy wekly-retain=3", /"wekly-retain=3" is no rule/, /did you mean weekly-retain\?/],
   ["prune --older-than 3d", /--older-than goes with --orphans/, /policy/],
   ["keep --until 2020-01-01", /is over/, /--release/],
@@ -56,7 +57,11 @@ const settings: readonly (readonly [what: string, yaml: string, error: RegExp])[
   ["an unknown key", "postgres: { prot: 1 }\n", /c\.yaml:1:13: postgres\.prot: unknown key/],
   ["a wrong value", "compression: { dumps: lz4 }\n", /c\.yaml:1:16: compression\.dumps: "lz4" is/],
   ["a key given twice", "cluster: a\ncluster: b\n", /c\.yaml:2:1: the key is given twice/],
-  ["encryption", "encryption: { recipients: [age1] }\n", /c\.yaml:1:\d+: encryption\.recipients\[0\]: .*is not an age recipient/],
+  [
+    "encryption",
+    "encryption: { recipients: [age1] }\n",
+    /c\.yaml:1:\d+: encryption\.recipients\[0\]: .*is not an age recipient/,
+  ],
 ];
 for (const [what, yaml, error] of settings) {
   Deno.test(`a configuration with ${what} exits with 4 and names the place`, async () => {
