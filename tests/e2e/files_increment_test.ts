@@ -28,6 +28,8 @@ const HISTORIES = FULL_FAULTS ? 100 : 1;
 const LINKS = FULL_FAULTS ? 10 : 3;
 /** pg_combinebackup came with it. */
 const COMBINES_SINCE = 17;
+/** pg_amcheck, too. */
+const CHECKS_SINCE = 14;
 
 const settings = { shared_buffers: "64MB", autovacuum: "off" };
 
@@ -87,7 +89,7 @@ async function restoreEachLink(
   await beginHistory(cluster);
   const links = [{ manifest: await world.full(), state: await clusterState(cluster) }];
   for (const step of history) {
-    for (const happening of step) await happen(cluster, happening);
+    for (const { sql } of step) await happen(cluster, { sql: spokenBy(cluster, sql) });
     const state = await clusterState(cluster);
     const { manifest, because } = await world.increment();
     assert.equal(because, undefined);
@@ -103,10 +105,24 @@ async function restoreEachLink(
     }
     const restored = await cluster.startFrom(destination);
     assert.deepEqual(await clusterState(restored), state);
-    await checkStructure(restored);
+    if (await hasChecks(cluster)) await checkStructure(restored);
     await restored.stop();
     await Deno.remove(destination, { recursive: true });
   }
+}
+
+/** Before 15 databases were copied by file, and there was no word for it. */
+function spokenBy({ major }: Cluster, sql: string): string {
+  return major < 15 ? sql.replaceAll(" strategy file_copy", "") : sql;
+}
+
+async function hasChecks(cluster: Cluster): Promise<boolean> {
+  const [row] = await cluster.query(
+    "select count(*)::int as n from pg_available_extensions where name in ('amcheck', 'pg_visibility')",
+  );
+  if (cluster.major >= CHECKS_SINCE && row?.["n"] === 2) return true;
+  console.warn(`NO STRUCTURE CHECKED: PostgreSQL ${cluster.major} here has no pg_amcheck`);
+  return false;
 }
 
 /** What pg_combinebackup makes of the same chain. */

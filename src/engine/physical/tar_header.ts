@@ -28,15 +28,14 @@ const TYPE = { file: "0", directory: "5", extended: "x" } as const;
  * extended header in front, which says it whole.
  */
 export function tarHeader(fields: TarHeaderFields): Bytes {
-  const encoder = new TextEncoder();
-  const name = encoder.encode(fields.type === "directory" ? `${fields.path}/` : fields.path);
+  const name = UTF8.encode(fields.type === "directory" ? `${fields.path}/` : fields.path);
   const place = split(name);
   if (place) return ustar(place, { ...fields, type: TYPE[fields.type] });
   const record = paxRecord("path", name);
   const padded = new Uint8Array(Math.ceil(record.length / TAR_BLOCK_BYTES) * TAR_BLOCK_BYTES);
   padded.set(record);
   const common = { ...fields, size: record.length, mode: 0o600, type: TYPE.extended };
-  const extended = ustar({ name: encoder.encode("PaxHeader"), prefix: EMPTY }, common);
+  const extended = ustar({ name: UTF8.encode("PaxHeader"), prefix: EMPTY }, common);
   // For programs that know no extension. A cut through a character would be no UTF-8.
   const ascii = name.map((byte) => byte < 0x80 ? byte : 0x5f);
   const short = { name: ascii.subarray(0, NAME_BYTES), prefix: EMPTY };
@@ -49,6 +48,7 @@ interface Place {
 }
 
 const EMPTY: Bytes = new Uint8Array(0);
+const UTF8 = new TextEncoder();
 
 /** Into a prefix and a name around a slash, when they fit. */
 function split(path: Bytes): Place | undefined {
@@ -63,11 +63,7 @@ function ustar(
   fields: Omit<TarHeaderFields, "path" | "type"> & { readonly type: string },
 ): Bytes {
   const header = new Uint8Array(TAR_BLOCK_BYTES);
-  const text = (at: number, value: string) =>
-    void new TextEncoder().encodeInto(
-      value,
-      header.subarray(at),
-    );
+  const text = (at: number, value: string) => writeAscii(header, { at, value });
   header.set(name);
   text(100, octal(fields.mode & 0o7777, 7));
   text(108, octal(Math.min(fields.uid, LARGEST_ID), 7));
@@ -78,15 +74,29 @@ function ustar(
   text(156, fields.type);
   text(257, "ustar\0" + "00");
   header.set(prefix, 345);
-  text(148, `${octal(header.reduce((sum, byte) => sum + byte, 0), 6)}\0 `);
+  text(148, `${octal(sumOf(header), 6)}\0 `);
   return header;
+}
+
+// Loops: these run for each of perhaps a million files.
+
+function writeAscii(
+  header: Bytes,
+  { at, value }: { readonly at: number; readonly value: string },
+): void {
+  for (let index = 0; index < value.length; index++) header[at + index] = value.charCodeAt(index);
+}
+
+function sumOf(header: Bytes): number {
+  let sum = 0;
+  for (let index = 0; index < header.length; index++) sum += header[index]!;
+  return sum;
 }
 
 /** From 8 GiB on in base 256, as PostgreSQL and GNU tar do. */
 function writeSize(header: Bytes, size: number): void {
   if (size <= LARGEST_OCTAL) {
-    new TextEncoder().encodeInto(octal(size, 11), header.subarray(124));
-    return;
+    return writeAscii(header, { at: 124, value: octal(size, 11) });
   }
   header[124] = 0x80;
   new DataView(header.buffer).setBigUint64(128, BigInt(size));
@@ -101,8 +111,7 @@ function paxRecord(key: string, value: Bytes): Bytes {
   const rest = key.length + value.length + 3;
   let length = rest + String(rest).length;
   length = rest + String(length).length;
-  const encoder = new TextEncoder();
-  return joined([encoder.encode(`${length} ${key}=`), value, encoder.encode("\n")]);
+  return joined([UTF8.encode(`${length} ${key}=`), value, UTF8.encode("\n")]);
 }
 
 function joined(pieces: readonly Bytes[]): Bytes {
