@@ -5,10 +5,10 @@ import { parseRetentionPolicy } from "../../src/domain/retention_policy.ts";
 import { DirectoryStore } from "../../src/storage/directory.ts";
 import type { BusyPlan, BusyReport } from "../support/retention/busy_process.ts";
 import { pruneParts } from "../support/retention/stored_world.ts";
-import { FULL_FAULTS } from "../support/wal_rig.ts";
+import { FULL_FAULTS, reportCampaign, trials } from "../support/campaign.ts";
 
 const SCRIPT = new URL("../support/retention/busy_process.ts", import.meta.url).pathname;
-const TIMES = FULL_FAULTS ? 500 : 20;
+const TIMES = trials({ full: 500, usual: 20 });
 const POLICY = "last-retain=2";
 
 async function run(plan: BusyPlan): Promise<BusyReport> {
@@ -36,7 +36,8 @@ Deno.test(`${TIMES} removals beside backups and restores take nothing away from 
     const prunes = await Promise.all([first, second]);
     const [backups, increments, restores] = await Promise.all(others);
     const all = { prunes, backups, increments, restores };
-    if (FULL_FAULTS) console.log(JSON.stringify(all));
+    const what = "prune beside backups and restores";
+    if (FULL_FAULTS) reportCampaign({ what, n: TIMES, seed: 0, outcome: JSON.stringify(all) });
     assert.ok(prunes.some(({ removed }) => removed > 0), JSON.stringify(all));
     assert.ok(backups!.done > 0 && restores!.done > 0, JSON.stringify(all));
 

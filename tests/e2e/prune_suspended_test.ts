@@ -5,10 +5,10 @@ import { DirectoryStore } from "../../src/storage/directory.ts";
 import type { ProcessPlan } from "../support/retention/prune_process.ts";
 import { HistoryWorld } from "../support/retention/history_world.ts";
 import { keysOf, pruneParts, storeWorld } from "../support/retention/stored_world.ts";
-import { FULL_FAULTS } from "../support/wal_rig.ts";
+import { FULL_FAULTS, reportCampaign, trials } from "../support/campaign.ts";
 
 const SCRIPT = new URL("../support/retention/prune_process.ts", import.meta.url).pathname;
-const ROUNDS = FULL_FAULTS ? 200 : 5;
+const ROUNDS = trials({ full: 200, usual: 5 });
 /** Most of a round is waiting. */
 const AT_A_TIME = 3;
 const TIMING = { durationMs: 1500, graceMs: 100 };
@@ -64,7 +64,10 @@ Deno.test(`a removal suspended past its lease removes nothing more, ${ROUNDS} ti
       return isCaught;
     });
     const lost = caught.filter((isCaught) => isCaught).length;
-    if (FULL_FAULTS) console.log(`${lost} of ${ROUNDS} were caught at work`);
+    const outcome = `${lost} caught at work; nothing went after the loss`;
+    if (FULL_FAULTS) {
+      reportCampaign({ what: "prune suspended past its lease", n: ROUNDS, seed: 0, outcome });
+    }
     assert.ok(lost >= ROUNDS * 0.8, `${lost} of ${ROUNDS} were caught at work`);
   } finally {
     await Deno.remove(root, { recursive: true });

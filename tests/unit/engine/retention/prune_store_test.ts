@@ -24,7 +24,8 @@ import {
 } from "../../../support/retention/stored_world.ts";
 import { startS3 } from "../../../support/storage/s3_rig.ts";
 import { realStores } from "../../../support/retention/real_stores.ts";
-import { FULL_FAULTS, storeWith } from "../../../support/wal_rig.ts";
+import { campaignSeed, FULL_FAULTS, reportCampaign, trials } from "../../../support/campaign.ts";
+import { storeWith } from "../../../support/wal_rig.ts";
 
 const lives = fc.record({
   events: histories,
@@ -140,31 +141,41 @@ function checkSystem(
   checkNothingNeededWent({ before: was, after: found }, { policy, now: Date.now() });
 }
 
-async function checkLives(store: () => ObjectStore, numRuns: number): Promise<void> {
+async function checkLives(
+  where: string,
+  { store, numRuns }: { readonly store: () => ObjectStore; readonly numRuns: number },
+): Promise<void> {
   let removed = 0;
-  const seed = Date.now() % 2 ** 31;
+  const seed = campaignSeed() % 2 ** 31;
   await fc.assert(
     fc.asyncProperty(lives, async (life) => void (removed += await checkLife(store(), life))),
     { numRuns, seed, interruptAfterTimeLimit: 1_800_000, markInterruptAsFailure: true },
   );
-  if (FULL_FAULTS) console.log(`${numRuns} lives, seed ${seed}: ${removed} objects removed`);
+  const outcome = `${removed} objects removed, all announced; nothing needed went`;
+  if (FULL_FAULTS) reportCampaign({ what: `prune: lives in ${where}`, n: numRuns, seed, outcome });
   assert.ok(removed > numRuns, "something was removed");
 }
 
 Deno.test("PruneEngine removes from memory what it announced, cut off anywhere", async () => {
-  await checkLives(() => new MemoryStore(), FULL_FAULTS ? 300 : 15);
+  await checkLives("memory", {
+    store: () => new MemoryStore(),
+    numRuns: trials({ full: 300, usual: 15 }),
+  });
 });
 
 Deno.test("PruneEngine removes from S3 what it announced, cut off anywhere", async () => {
   await using rig = startS3();
-  await checkLives(() => rig.store, FULL_FAULTS ? 100 : 8);
+  await checkLives("the small S3 server", {
+    store: () => rig.store,
+    numRuns: trials({ full: 100, usual: 6 }),
+  });
 });
 
 for (const { name, open } of realStores()) {
   Deno.test(`PruneEngine removes from ${name} what it announced, cut off anywhere`, async () => {
     const store = await open();
     try {
-      await checkLives(() => store, FULL_FAULTS ? 300 : 8);
+      await checkLives(name, { store: () => store, numRuns: trials({ full: 300, usual: 15 }) });
     } finally {
       await store.close();
     }
