@@ -28,6 +28,11 @@ lines" AS SELECT g AS a, repeat('6', 50) AS t FROM generate_series(1, 2500) g;
   INSERT INTO chicken SELECT g, g, repeat('c', 60) FROM generate_series(1, 1500) g;
   INSERT INTO egg SELECT g, g, repeat('e', 60) FROM generate_series(1, 1500) g;
   ALTER TABLE chicken ADD FOREIGN KEY (egg) REFERENCES egg;
+  DO $$ BEGIN FOR i IN 1..20 LOOP
+    EXECUTE format('CREATE TABLE left_%s (id int PRIMARY KEY, r int);
+      CREATE TABLE right_%s (id int PRIMARY KEY, l int REFERENCES left_%s);
+      ALTER TABLE left_%s ADD FOREIGN KEY (r) REFERENCES right_%s', i, i, i, i, i);
+  END LOOP; END $$;
   CREATE TABLE numbered (id serial PRIMARY KEY, t text);
   INSERT INTO numbered (t) SELECT repeat('n', 80) FROM generate_series(1, 1700);
   CREATE FUNCTION forbid() RETURNS trigger LANGUAGE plpgsql AS
@@ -97,11 +102,36 @@ for (const { major, binDir } of clusterMajors()) {
         for (const name of names) {
           const path = `${target.folder}/${name}`;
           await Deno.writeFile(path, await Deno.readFile(`${folder}/new/zoo/${name}`));
-          await target.run("pg_restore", ["-e", "-d", "zoo", path]);
+          const section = name.startsWith("3-") ? ["--section=post-data"] : [];
+          await target.run("pg_restore", ["-e", ...section, "-d", "zoo", path]);
         }
         assert.deepEqual(await describeDatabase(target, "zoo"), wanted);
       } finally {
         await Deno.remove(folder, { recursive: true });
+      }
+    });
+
+    await t.step("single tables, from a dump in parts and from a whole one", async () => {
+      await using target = await startCluster({ binDir });
+      const whole = await rig.backup({ databases: ["zoo"] });
+      const hash = `SELECT md5(string_agg(s::text, '' ORDER BY a)) AS h FROM one."Same" s`;
+      const [wanted] = await source.query(hash, { database: "zoo" });
+      for (const chosen of [backup, whole]) {
+        await target.query("CREATE DATABASE zoo TEMPLATE template0 ENCODING 'UTF8'");
+        const own = "CREATE SCHEMA one; CREATE TABLE mine AS SELECT 1 AS a";
+        await target.query(own, { database: "zoo" });
+        const options = { into: target.connection(), jobs: 2, tables: ["one.Same"] };
+        await rig.restore(chosen, options);
+        assert.deepEqual(await target.query(hash, { database: "zoo" }), [wanted]);
+        const made = await target.query(
+          "SELECT relname FROM pg_class WHERE relkind = 'r' AND oid >= 16384 ORDER BY relname",
+          { database: "zoo" },
+        );
+        assert.deepEqual(made.map(({ relname }) => relname), ["Same", "mine"]);
+        await assert.rejects(rig.restore(chosen, options), /table one."Same" is there already/);
+        const absent = rig.restore(chosen, { ...options, tables: ["one.absent"] });
+        await assert.rejects(absent, /absent/);
+        await target.query("DROP DATABASE zoo");
       }
     });
 

@@ -170,6 +170,7 @@ async function restoreOptions(
       into: await resolveServer(config, { ...context, url: line.into }),
     }),
     ...(line.databases.length > 0 && { databases: line.databases }),
+    ...(line.tables.length > 0 && { tables: line.tables }),
     ...(line.keepArchiving && { keepArchiving: true }),
     ...(line.delta && { delta: true, force: line.force }),
     ...(line.tablespaceMap.length > 0 && { tablespaceMap: new Map(line.tablespaceMap) }),

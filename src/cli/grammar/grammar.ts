@@ -42,6 +42,9 @@ const restore = command(
       databases: multiple(option("--database", words("NAME"), {
         description: message`Logical: only this database; may be given again`,
       })),
+      tables: multiple(option("--table", words("NAME"), {
+        description: message`Logical, with --into: only this table, without indexes and keys`,
+      })),
       tablespaceMap: multiple(option("--tablespace-map", tablespaceMove, {
         description: message`Physical: put a tablespace elsewhere; may be given again`,
       })),

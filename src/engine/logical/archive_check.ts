@@ -54,6 +54,11 @@ export class ArchiveCheck {
     return this.#createDatabase;
   }
 
+  /** The tables whose rows it holds, once the contents were read. */
+  get tables(): readonly ArchivedTable[] {
+    return this.#entries.flatMap(({ table }) => table ? [table] : []);
+  }
+
   /** @throws {IntegrityError} as soon as the bytes cannot be part of a whole archive. */
   push(bytes: Bytes): void {
     if (this.#isUnknown) return;
@@ -87,8 +92,7 @@ export class ArchiveCheck {
     if (blocks.positions.size !== data.length) {
       throw new IntegrityError("the archive has data that its table of contents does not name");
     }
-    const tables = this.#entries.flatMap(({ table }) => table ? [table] : []);
-    return { head: this.#head, createDatabase: this.#createDatabase, data, tables };
+    return { head: this.#head, createDatabase: this.#createDatabase, data, tables: this.tables };
   }
 
   /** @returns how many bytes are done with: up to the last whole entry. */

@@ -73,7 +73,13 @@ function schemaPart(
     readonly section: "pre-data" | "post-data";
   },
 ): DumpPart {
-  const args = [`--section=${section}`, `--snapshot=${snapshot.id}`, LOCK_WAIT];
+  // Without the tables in its contents pg_restore does not know which foreign keys it must not add
+  // at the same time, and several jobs run into deadlocks. identify_locking_dependencies().
+  const sections = section === "pre-data" ? ["pre-data"] : ["pre-data", "post-data"];
+  const args = [
+    ...sections.map((name) => `--section=${name}`),
+    ...[`--snapshot=${snapshot.id}`, LOCK_WAIT],
+  ];
   return { name: dumpPartName(database, { section }), section, args };
 }
 

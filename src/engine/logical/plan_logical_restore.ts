@@ -8,6 +8,7 @@ import { freeSpace } from "../destination/free_space.ts";
 import { inspectFolder } from "../destination/inspect_folder.ts";
 import { serverAddress } from "./connection_string.ts";
 import { type DumpSelection, selectDumps } from "./object_names.ts";
+import { chooseTables, type TableChoice } from "./table_choice.ts";
 import { TargetServer } from "./target_server.ts";
 
 /** What is restored, and how. */
@@ -48,14 +49,23 @@ export async function planLogicalRestore(
     tablespaces: [],
     obstacles: target.kind === "folder"
       ? await folderObstacles(target.path, { writeBytes, freeBytes })
-      : await serverObstacles(parts, { connection: target.connection, backup, selection }),
+      : await serverObstacles(parts, {
+        ...{ connection: target.connection, backup, selection },
+        ...(options.tables && { tables: checkedTables(options, selection) }),
+      }),
   };
 }
 
 /** @throws {UsageError} unless exactly one target is given. */
 export function logicalTarget(
-  { destination, into, tablespaceMap }: RestoreOptions,
+  { destination, into, tablespaceMap, tables }: RestoreOptions,
 ): LogicalTarget {
+  if (tables && !into) {
+    throw new UsageError(
+      "single tables can only be restored into a live server",
+      "give --into, or restore the dump files and call pg_restore --table",
+    );
+  }
   if (tablespaceMap && tablespaceMap.size > 0) {
     throw new UsageError(
       "a logical backup has no tablespaces to move",
@@ -93,16 +103,49 @@ async function folderObstacles(
 
 async function serverObstacles(
   { programs }: RestoreParts,
-  { connection, backup, selection }: {
+  { connection, backup, selection, tables }: {
     readonly connection: ConnectionOptions;
     readonly backup: BackupManifest;
     readonly selection: DumpSelection;
+    readonly tables?: TableChoice;
   },
 ): Promise<string[]> {
   const server = await TargetServer.open(programs, { connection, backup });
+  if (tables) return await tableObstacles(server, selection.dumps[0]!.database, tables);
   const wanted = new Set(selection.dumps.map(({ database }) => database));
   const filled = await server.filled([...wanted]);
   return filled.map((name) => `database ${JSON.stringify(name)} on ${server.address} is not empty`);
+}
+
+/** @throws {UsageError} unless they are of one database. */
+function checkedTables({ tables = [] }: RestoreOptions, { dumps }: DumpSelection): TableChoice {
+  const databases = new Set(dumps.map(({ database }) => database));
+  if (databases.size === 1) return chooseTables(tables);
+  throw new UsageError(
+    `tables are restored from one database, and ${databases.size} are chosen`,
+    "name it with --database",
+  );
+}
+
+/** Those that are there already: their rows would be mixed with the backup's. */
+async function tableObstacles(
+  server: TargetServer,
+  database: string,
+  { schema, names }: TableChoice,
+): Promise<string[]> {
+  if (!(await server.names("datname", "pg_database")).has(database)) return [];
+  const literal = (text: string) => `'${text.replaceAll("'", "''")}'`;
+  const within = schema === undefined
+    ? ""
+    : `AND relnamespace::regnamespace::text = quote_ident(${literal(schema)})`;
+  const found = await server.ask(
+    "SELECT coalesce(json_agg(oid::regclass::text), '[]') FROM pg_catalog.pg_class " +
+      `WHERE relkind IN ('r', 'p') AND relname IN (${names.map(literal).join(", ")}) ${within}`,
+    { database },
+  );
+  return (JSON.parse(found) as string[]).map((table) =>
+    `table ${table} is there already in database ${JSON.stringify(database)} on ${server.address}`
+  );
 }
 
 function sum(values: readonly number[]): number {

@@ -7,9 +7,11 @@ import type { RestoreParts } from "../parts.ts";
 import { ArchiveCheck } from "./archive_check.ts";
 import type { ArchiveHead } from "./archive_toc.ts";
 import { databaseArgument } from "./connection_string.ts";
+import type { DumpObject } from "./database_dumps.ts";
 import { type DumpSource, withRawObject } from "./open_dump.ts";
 import { type NewDatabase, prepareDatabase } from "./prepare_database.ts";
 import { readComplaints, type RestoreComplaints } from "./restore_complaints.ts";
+import { choosesAny, tableArguments, type TableChoice } from "./table_choice.ts";
 import { spoolDump, type SpooledDump } from "./spool_dump.ts";
 
 /** How one database is restored. */
@@ -17,13 +19,15 @@ export interface DatabaseTarget extends NewDatabase {
   /** To the server, with the database to connect to at first. */
   readonly connection: ConnectionOptions;
   readonly jobs: number;
+  /** Only these tables, of the parts that have any of them. */
+  readonly tables?: TableChoice;
   /** Bring the dump into a temporary file first: needed for several jobs. */
   readonly spool: boolean;
 }
 
 /** The object is a dump. */
 interface DatabaseObject {
-  readonly object: { readonly database: string };
+  readonly object: DumpObject;
 }
 
 /**
@@ -50,16 +54,17 @@ export async function restoreDatabase(
 
 async function restoreFile(
   { programs }: RestoreParts,
-  { backup, object: { database }, signal }: DumpSource & DatabaseObject,
+  { backup, object, signal }: DumpSource & DatabaseObject,
   { spooled, target }: { readonly spooled: SpooledDump; readonly target: DatabaseTarget },
 ): Promise<RestoreComplaints> {
   const { head } = spooled.facts;
+  const { database } = object;
   refuseOther(database, head);
   const pgRestore = await findPgRestore(programs, backup, head);
   const refused = await prepareDatabase(target, spooled.facts);
   const running = programs.run(
     pgRestore,
-    [...restoreArguments(target, database), `--jobs=${target.jobs}`, spooled.path],
+    [...restoreArguments(target, object), `--jobs=${target.jobs}`, spooled.path],
     { connection: target.connection, stdin: "null", ...(signal && { signal }) },
   );
   await running.stdout.cancel();
@@ -68,15 +73,19 @@ async function restoreFile(
 
 async function restoreStream(
   { programs }: RestoreParts,
-  { backup, object: { database }, signal }: DumpSource & DatabaseObject,
+  { backup, object, signal }: DumpSource & DatabaseObject,
   { raw, target }: { readonly raw: ReadableStream<Bytes>; readonly target: DatabaseTarget },
 ): Promise<RestoreComplaints> {
   const chunks = raw[Symbol.asyncIterator]();
   const { first, check } = await readContents(chunks);
-  refuseOther(database, check.head);
+  refuseOther(object.database, check.head);
+  if (isUnwanted(object, { check, tables: target.tables })) {
+    await chunks.return?.(); // the rest of it need not be fetched
+    return { errors: [], gaveUp: false };
+  }
   const pgRestore = await findPgRestore(programs, backup, check.head);
   const refused = await prepareDatabase(target, check);
-  const running = programs.run(pgRestore, restoreArguments(target, database), {
+  const running = programs.run(pgRestore, restoreArguments(target, object), {
     connection: target.connection,
     stdin: "piped",
     ...(signal && { signal }),
@@ -90,6 +99,15 @@ async function restoreStream(
   }
   await unread;
   return await verdict(running, refused);
+}
+
+/** A part with the rows of other tables alone. */
+function isUnwanted(
+  { section }: DumpObject,
+  { check, tables }: { readonly check: ArchiveCheck; readonly tables: TableChoice | undefined },
+): boolean {
+  if (!tables || section !== "data" || !check.head) return false;
+  return !choosesAny(tables, check.tables);
 }
 
 /** Reads until the archive's contents are known. */
@@ -150,13 +168,18 @@ async function findPgRestore(
 }
 
 function restoreArguments(
-  { connection, create, withoutTablespaces }: DatabaseTarget,
-  database: string,
+  { connection, create, withoutTablespaces, tables }: DatabaseTarget,
+  { database, section }: DatabaseObject["object"],
 ): string[] {
   return [
     databaseArgument(create ? connection.database : database),
     ...(create ? ["--create"] : []),
     ...(withoutTablespaces ? ["--no-tablespaces"] : []),
+    // It has what comes before the data as well, see dump_in_parts.ts.
+    ...(section === "post-data" ? ["--section=post-data"] : []),
+    ...(tables ? tableArguments(tables) : []),
+    // A table that the backup does not have must not pass for one without rows.
+    ...(tables && section !== "data" ? ["--strict-names"] : []),
   ];
 }
 

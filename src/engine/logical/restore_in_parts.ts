@@ -37,10 +37,15 @@ export async function restoreInParts(
     ...{ limit: Math.max(1, target.jobs), signal },
     map: (object, signal) => restoreDatabase(parts, { backup, object, signal }, filled),
   });
+  // pg_restore takes nothing of a table that comes behind its data when the table is named.
+  if (target.tables) return together([before, ...data]);
   const spool = target.jobs > 1 && await fitsSpool(dump.after.rawBytes);
   const behind = { backup, object: dump.after, ...abort };
   const after = await restoreDatabase(parts, behind, { ...filled, spool });
-  const all = [before, ...data, after];
+  return together([before, ...data, after]);
+}
+
+function together(all: readonly RestoreComplaints[]): RestoreComplaints {
   return {
     errors: all.flatMap(({ errors }) => errors),
     gaveUp: all.some(({ gaveUp }) => gaveUp),

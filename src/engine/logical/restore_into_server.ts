@@ -11,6 +11,7 @@ import { type DatabaseTarget, restoreDatabase } from "./restore_database.ts";
 import { restoreGlobals } from "./restore_globals.ts";
 import { restoreInParts } from "./restore_in_parts.ts";
 import { fitsSpool, temporaryFolder } from "./spool_dump.ts";
+import { chooseTables } from "./table_choice.ts";
 import { TargetServer } from "./target_server.ts";
 
 /** What PostgreSQL refused. */
@@ -23,7 +24,7 @@ export interface IntoReport {
 /** Restores globals and databases into a live server, one database after the other. */
 export async function restoreIntoServer(
   parts: RestoreParts,
-  { backup, options: { jobs, inPlaceTablespaces = false, signal } }: RestoreRun,
+  { backup, options: { jobs, inPlaceTablespaces = false, tables, signal } }: RestoreRun,
   { connection, selection }: {
     readonly connection: ConnectionOptions;
     readonly selection: DumpSelection;
@@ -44,6 +45,7 @@ export async function restoreIntoServer(
     const existing = await server.names("datname", "pg_database");
     const target = {
       ...{ server, major, connection, jobs },
+      ...(tables && { tables: chooseTables(tables) }),
       create: !existing.has(database),
       withoutTablespaces: globals.missingTablespaces.length > 0,
       spool: "whole" in dump && await shouldSpool(parts, { jobs, bytes: dump.whole.rawBytes }),

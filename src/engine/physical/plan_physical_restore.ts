@@ -91,8 +91,8 @@ async function deltaObstacles(
   ];
 }
 
-function destinationOf({ destination, into, databases }: RestoreOptions): string {
-  if (into !== undefined || databases !== undefined) {
+function destinationOf({ destination, into, databases, tables }: RestoreOptions): string {
+  if (into !== undefined || databases !== undefined || tables !== undefined) {
     throw new UsageError(
       "a physical backup holds whole clusters: it cannot go into a live server or by database",
       "give an empty folder with --destination, or choose a logical backup",
