@@ -6,8 +6,10 @@ import { MAX_FRAME_BYTES, type SealHeader, writeSealHeader } from "./seal_format
 
 /** Frames under way: WebCrypto seals on other threads. */
 const AT_A_TIME = 3;
-/** Whole objects are cut into frames of this size. */
-const FRAME_BYTES = MiB;
+/** Whole objects are cut into frames of this size: fresh memory is what takes long in a new process. */
+const FRAME_BYTES = MiB / 4;
+/** Of those so many are under way. */
+const SMALL_AT_A_TIME = 2;
 
 /** What readers without a key shall know of an object. */
 export type PublicPart = Pick<SealHeader, "tag" | "text">;
@@ -33,10 +35,14 @@ export class ObjectSealer {
    */
   async seal(name: string, plain: Bytes, known: PublicPart = {}): Promise<Bytes> {
     const begun = await this.#begin(name, known);
-    const frames = cut(plain).map((part, index, { length }) =>
-      sealFrame(begun, { index, last: index === length - 1, plain: part })
-    );
-    return joined([begun.stored, ...await Promise.all(frames)]);
+    const stored: Bytes[] = [begun.stored];
+    const frames = new InOrder<Bytes>(SMALL_AT_A_TIME, (frame) => stored.push(frame));
+    for (const [index, part] of cut(plain).entries()) {
+      const last = (index + 1) * FRAME_BYTES >= plain.length;
+      await frames.push(sealFrame(begun, { index, last, plain: part }));
+    }
+    await frames.end();
+    return joined(stored);
   }
 
   /** Seals an object as it comes, a frame for each chunk. */

@@ -15,6 +15,8 @@ import { isSealed } from "../../../src/domain/sealed_form.ts";
 import { campaignSeed, reportCampaign, trials } from "../../support/campaign.ts";
 
 const NAME = "main/7345678901234567890/backups/20261123T022415Z-F/chunks/0001.tar.zst";
+/** Whole objects are cut into frames of this size. */
+const FRAME = MiB / 4;
 const RUNS = trials({ full: 20_000, usual: 400 });
 
 const { identity, recipient } = await generateIdentity();
@@ -38,7 +40,7 @@ function sample(length: number): Bytes {
 }
 
 Deno.test("seal() and open() give back any length around the frames' bounds", async () => {
-  for (const length of [0, 1, MiB - 1, MiB, MiB + 1, 2 * MiB, 5 * MiB + 17]) {
+  for (const length of [0, 1, FRAME - 1, FRAME, FRAME + 1, 2 * FRAME, 5 * MiB + 17]) {
     const plain = sample(length);
     const sealed = await sealer.seal(NAME, plain);
     assert.ok(isSealed(sealed));
@@ -92,10 +94,10 @@ function put(header: Bytes, frames: readonly Bytes[]): Bytes {
 }
 
 Deno.test("open() refuses frames that are missing, doubled, swapped or another object's", async () => {
-  const { header, frames } = taken(await sealer.seal(NAME, sample(3 * MiB + 5)));
-  const other = taken(await sealer.seal(NAME, sample(3 * MiB + 5)));
+  const { header, frames } = taken(await sealer.seal(NAME, sample(3 * FRAME + 5)));
+  const other = taken(await sealer.seal(NAME, sample(3 * FRAME + 5)));
   const [one, two, three, last] = frames as [Bytes, Bytes, Bytes, Bytes];
-  assert.equal((await opener.open(NAME, put(header, frames))).length, 3 * MiB + 5);
+  assert.equal((await opener.open(NAME, put(header, frames))).length, 3 * FRAME + 5);
   const marked = three.slice();
   marked[3]! |= 0x80; // "the last one"
   const changed: readonly (readonly [what: string, object: Bytes])[] = [
@@ -147,7 +149,7 @@ Deno.test(`open() refuses ${RUNS} objects with a bit flipped, cut short or lengt
 });
 
 Deno.test("stream() hands out no byte of a frame before it was authenticated", async () => {
-  const sealed = await sealer.seal(NAME, sample(2 * MiB));
+  const sealed = await sealer.seal(NAME, sample(2 * FRAME));
   sealed[sealed.length - 1]! ^= 1;
   let length = 0;
   await assert.rejects(async () => {
@@ -155,7 +157,7 @@ Deno.test("stream() hands out no byte of a frame before it was authenticated", a
       length += bytes.length;
     }
   }, IntegrityError);
-  assert.equal(length, MiB);
+  assert.equal(length, FRAME);
 });
 
 Deno.test("open() refuses a step that would keep it busy", async () => {
