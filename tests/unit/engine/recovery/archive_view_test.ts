@@ -57,6 +57,20 @@ Deno.test("viewArchive() takes only this system's physical backups, by stop time
   assert.deepEqual(view.backups.map(({ id }) => id), [BACKUP.id, late.id]);
 });
 
+Deno.test("viewArchive() leaves out increments that lack what they are built on", async () => {
+  const later = backupOf("20261123T000500Z-I", { start: at(5), stop: at(5, 9), minutes: 6 });
+  const increment = { ...later, kind: "incremental" as const, parentId: BACKUP.id };
+  const idsOf = async (backups: readonly (typeof BACKUP)[]) => {
+    const view = await viewArchive(new MemoryStore(), { place: PLACE, backups });
+    return view.backups.map(({ id }) => id);
+  };
+  assert.deepEqual(await idsOf([BACKUP, increment]), [BACKUP.id, increment.id]);
+  assert.deepEqual(await idsOf([BACKUP, { ...increment, parentId: "20261101T000000Z-F" }]), [
+    BACKUP.id,
+  ]);
+  assert.deepEqual(await idsOf([increment]), []);
+});
+
 Deno.test("viewArchive() counts by the backup's segment size", async () => {
   const backup = { ...BACKUP, walSegmentBytes: 1 << 20 };
   const store = await storeWith(["000000010000000000000FFF", "000000010000000100000000"]);
