@@ -191,6 +191,20 @@ for (
   });
 }
 
+Deno.test("loadConfig() takes age recipients from a file, a variable and a file of lines", async () => {
+  const one = "age1zgpxyxrp004ghzywht7s3n8h848xgwdlf50de9mld2fw92v7j4asnhweuk";
+  const two = "age1e25lulp2sey7s7sh9a08hcf6accuw455dv89wpa0pv98c84fkvmsltsghf";
+  const listed = async (text: string, env: Record<string, string>) =>
+    (await load({ texts: [text], env })).config.encryption?.recipients;
+  assert.deepEqual(await listed(`encryption: { recipients: [${one}, ${two}] }\n`, {}), [one, two]);
+  const variable = "BACKUPCTL_ENCRYPTION_RECIPIENTS";
+  assert.deepEqual(await listed("", { [variable]: `${one}, ${two}` }), [one, two]);
+  const file = await Deno.makeTempFile();
+  await Deno.writeTextFile(file, `# ours\n${one}\n\n# the safe's\n${two}\n`);
+  assert.deepEqual(await listed("", { [`${variable}_FILE`]: file }), [one, two]);
+  await Deno.remove(file);
+});
+
 Deno.test("loadConfig() leaves variables of other tools alone", async () => {
   const { config } = await load({
     env: { BACKUPCTL_TOOLS_CACHE: "/x", BACKUPCTL_TEST_PG_BIN: "/y" },
