@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { LeaseTiming } from "../../../src/catalog/held_lease.ts";
+import type { HeldLease, LeaseTiming } from "../../../src/catalog/held_lease.ts";
 import { listLeases } from "../../../src/catalog/lease_list.ts";
 import { leaseKey, PRUNE_LEASE } from "../../../src/catalog/lease_record.ts";
 import { Leases } from "../../../src/catalog/leases.ts";
@@ -104,20 +104,17 @@ Deno.test("Leases.exclude() takes over what ran out by the store's clock, and no
 Deno.test("Leases.exclude() loses when others came and went on since it looked", async () => {
   const store = new MemoryStore();
   await (await leasesOn(store).exclude({ what: "removal" })).release({ keepCount: true });
-  let stale = true;
+  const others: HeldLease[] = [];
   const late = storeWith(store, {
-    async *list(...args) {
-      const found = await Array.fromAsync(store.list(...args));
-      if (stale) {
-        stale = false; // it has looked; now another one comes, and renews its lease
-        const other = await leasesOn(store).exclude({ what: "the other removal" });
-        for (let round = 0; round < 4; round++) await other.renew();
-        others.push(other);
+    async put(key, body, options) {
+      if (others.length === 0) { // it has looked; now another one comes, and renews its lease
+        others.push(await leasesOn(store).exclude({ what: "the other removal" }));
+        for (let round = 0; round < 4; round++) await others[0]!.renew();
+        assert.equal(await store.head(key), undefined, "the number is free again");
       }
-      yield* found;
+      return await store.put(key, body, options);
     },
   });
-  const others: Awaited<ReturnType<Leases["exclude"]>>[] = [];
   await assert.rejects(leasesOn(late).exclude({ what: "removal" }), /the other removal/);
   await others[0]!.renew();
   await others[0]!.release();

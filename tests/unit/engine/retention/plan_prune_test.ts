@@ -210,6 +210,20 @@ Deno.test("planPrune() keeps the segment of a switch under both its names", () =
   assert.ok(!left.includes("1:9-9"));
 });
 
+Deno.test("planPrune() keeps the log of a backup that began on an earlier timeline", () => {
+  const histories = new Map([
+    [2, { timeline: 2, ancestors: [{ timeline: 1, switchLsn: BigInt(6 * MiB + 9), reason: "" }] }],
+  ]);
+  const promoted = backup("2026-09-30T00:00:00Z", {
+    wal: { timeline: 2, startLsn: BigInt(5 * MiB), stopLsn: BigInt(6 * MiB + 99) },
+  });
+  const backups = [promoted, backup(20, { at: 10, timeline: 2 })];
+  const wal = [row(1, 4, 4), row(1, 5, 5), row(1, 6, 6), row(2, 6, 6), row(2, 7, 30)];
+  assert.deepEqual(walLeft("monthly-retain=3,pitr-window=1d", { backups, wal, histories }), [
+    ...["1:5-5", "1:6-6", "2:6-6", "2:7-30"],
+  ]);
+});
+
 Deno.test("planPrune() keeps all of the log while there is no physical backup", () => {
   const backups = [backup(1, { method: "logical" })];
   assert.deepEqual(walLeft("last-retain=1", { backups, wal: [row(1, 1, 9)] }), ["1:1-9"]);

@@ -226,6 +226,30 @@ Deno.test("PruneEngine stops before a backup that is pinned while it runs", asyn
   assert.ok(report.removal.keep.some(({ backup }) => backup.id === realId(first!)));
 });
 
+Deno.test("PruneEngine finishes what an earlier removal had to leave", async () => {
+  const { store } = await stored();
+  const broken = storeWith(store, {
+    delete(keys, options) {
+      if (keys.some((key) => key.includes("/chunks/"))) {
+        return Promise.reject(new StorageError("503 SlowDown"));
+      }
+      return store.delete(keys, options);
+    },
+  });
+  await assert.rejects(run(broken), /SlowDown/);
+  const half = (await keysOf(store, "main")).filter((key) => key.startsWith(FIRST));
+  const increment = "20260101T000002Z-I/";
+  const left = (await keysOf(store, "main")).filter((key) => key.includes(increment));
+  assert.ok(left.length > 0 && !left.some((key) => key.endsWith("backup.json")));
+  assert.ok(half.includes(`${FIRST}backup.json`), "its base is still whole");
+  const shown = await new PruneEngine(pruneParts(store, { cluster: "main" })).plan(LAST);
+  assert.match(shown.leftovers[0]!.reason, /begun and not finished/);
+  const report = (await run(store))!;
+  assert.deepEqual(report.removal, shown);
+  assert.ok(!(await keysOf(store, "main")).some((key) => key.includes(increment)));
+  assert.deepEqual((await run(store))!.removal.leftovers, []);
+});
+
 Deno.test("PruneEngine.plan() writes nothing", async () => {
   const { store } = await stored();
   const readOnly = storeWith(store, {
