@@ -6,7 +6,12 @@
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import type { Bytes } from "../../src/domain/bytes.ts";
 import { MiB } from "../../src/domain/bytes.ts";
-import { ObjectExistsError, ObjectMissingError, StorageError } from "../../src/domain/errors.ts";
+import {
+  LeaseLostError,
+  ObjectExistsError,
+  ObjectMissingError,
+  StorageError,
+} from "../../src/domain/errors.ts";
 import type { ObjectInfo, ObjectStore } from "../../src/storage/storage.ts";
 import {
   bytesOf,
@@ -241,6 +246,18 @@ function absence(): Record<string, Test> {
       equal((await store.head("a/b/c"))?.metadata, {});
       await store.delete(["a/b/c", "a/b/d"]);
       await expectNothing(store);
+    },
+    "delete() removes nothing more once its guard throws": async (store) => {
+      for (const key of ["a", "b", "c"]) await store.put(key, text("x"));
+      let allowed = true;
+      const guard = () => {
+        if (!allowed) throw new LeaseLostError("removal", "it was suspended");
+      };
+      await store.delete(["a"], { guard });
+      equal(await listed(store, ""), ["b", "c"]);
+      allowed = false;
+      await rejects(store.delete(["b", "c"], { guard }), LeaseLostError);
+      equal(await listed(store, ""), ["b", "c"]);
     },
   };
 }
