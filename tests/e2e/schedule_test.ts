@@ -26,7 +26,7 @@ Deno.test("schedule shows the next runs, each in its own time zone", async () =>
 
 const faults: readonly (readonly [fields: string, expected: RegExp])[] = [
   ['cron: "0 2 * * 0", run: "bakcup full"', /:4:\d+: schedule\[0\]\.run: .*"bakcup" is not known/],
-  ['cron: "0 2 * * 0", run: "backup full --lable x"', /:5:\d+: .*did you mean --label\?/],
+  ['cron: "0 2 * * 0", run: "backup full --databse x"', /:5:\d+: .*did you mean --database\?/],
   ['cron: "0 2 * * 0", run: "schema"', /schedule\[2\]\.run: .*not in this version/],
   ['cron: "0 2 * * 0", run: "schedule --daemon"', /schedule\[3\]\.run: .*cannot be scheduled/],
   ['cron: "0 2 * * 0", run: "wal-push x"', /schedule\[4\]\.run: .*PostgreSQL runs it/],
