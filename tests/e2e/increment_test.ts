@@ -136,3 +136,60 @@ const USUAL: readonly (readonly Happening[])[] = [
     { sql: "create unlogged table lost as table beta" },
   ],
 ];
+
+/** Of pages with one row each: 1 GiB is 131,072 of them. */
+const WIDE = "create table wide (id int, body char(7000)); " +
+  "alter table wide alter body set storage plain";
+
+async function addWide(cluster: Cluster, from: number, to: number): Promise<void> {
+  await cluster.query(`insert into wide select i, 'x' from generate_series(${from}, ${to}) i`);
+}
+
+async function wideState(cluster: Cluster) {
+  const [row] = await cluster.query(
+    "select count(*)::int as rows, sum(id)::text as sum, " +
+      "(select count(*)::int from pg_ls_dir('base/' || (select oid from pg_database " +
+      "where datname = 'postgres')) f where f ~ ('^' || pg_relation_filenode('wide') || '(\\.|$)')) " +
+      "as files from wide",
+  );
+  return row;
+}
+
+if (FULL_FAULTS) {
+  for (const { major, binDir } of incrementalMajors()) {
+    Deno.test(`PostgreSQL ${major}: increments of a relation that grows across 1 GB and shrinks again`, async () => {
+      await using cluster = await startCluster({
+        binDir,
+        settings: { ...settings, max_wal_size: "4GB" },
+      });
+      await using world = await IncrementWorld.open(cluster);
+      for (const statement of WIDE.split("; ")) await cluster.query(statement);
+      await addWide(cluster, 1, 131_000);
+      const links = [{ manifest: await world.full(), state: await wideState(cluster) }];
+      const steps = [
+        () => addWide(cluster, 131_001, 133_000),
+        () => cluster.query("update wide set id = -id where id % 5000 = 0"),
+        async () => {
+          await cluster.query("delete from wide where id > 130000");
+          await cluster.query("vacuum wide");
+        },
+        () => addWide(cluster, 140_001, 142_000),
+      ];
+      for (const step of steps) {
+        await step();
+        const { manifest, because } = await world.increment();
+        assert.equal(because, undefined);
+        links.push({ manifest, state: await wideState(cluster) });
+      }
+      assert.deepEqual(links.map(({ state }) => state!["files"]), [1, 2, 2, 2, 2]);
+      for (const { manifest, state } of links.slice(1)) {
+        const { destination } = await world.restore(manifest);
+        await world.run("pg_verifybackup", ["-n", destination]);
+        const restored = await cluster.startFrom(destination);
+        assert.deepEqual(await wideState(restored), state);
+        await restored.stop();
+        await Deno.remove(destination, { recursive: true });
+      }
+    });
+  }
+}
