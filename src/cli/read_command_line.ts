@@ -182,7 +182,9 @@ function unknownWord(
   word: string,
   { suggestion, words }: { readonly suggestion: string; readonly words: readonly string[] },
 ): UsageError {
-  const known = [...suggestion.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
+  const near = [...suggestion.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
+  const own = near.filter((flag) => isFlagOf(flag, words));
+  const known = own.length > 0 ? own : near;
   const meant = nearest(word.replace(/=.*$/s, ""), known) ?? known[0];
   const what = word.startsWith("-") ? "flag" : words[0] === word ? "command" : "argument";
   const shown = JSON.stringify(word.length > 60 ? `${word.slice(0, 57)}...` : word);
@@ -192,6 +194,16 @@ function unknownWord(
   );
 }
 
+/** The library suggests flags of other commands as well. */
+function isFlagOf(flag: string, words: readonly string[]): boolean {
+  const command = commandOf(words);
+  if (command === undefined) return false;
+  const shown = parse([...command.split(" "), "--help"]);
+  if (!(shown instanceof Shown) || !shown.page) return false;
+  const text = helpText(shown.page, { color: false, width: 100 });
+  return text.split(/[\s,]+/).includes(flag);
+}
+
 function incomplete(words: readonly string[]): UsageError {
   if (words[0] === undefined) {
     return new UsageError("no command was given", '"backupctl --help" lists the commands');
@@ -199,10 +211,14 @@ function incomplete(words: readonly string[]): UsageError {
   return new UsageError(`"${words[0]}" needs a word behind it`, helpHint(words));
 }
 
+/** The longest command that the words name. */
+function commandOf([first = "", second = ""]: readonly string[]): string | undefined {
+  return [`${first} ${second}`, first].find((name) => COMMANDS.includes(name));
+}
+
 /** Points at the help of the longest command that the words name. */
 function helpHint(words: readonly string[]): string {
-  const [first = "", second = ""] = words;
-  const known = [`${first} ${second}`, first].find((name) => COMMANDS.includes(name));
+  const known = commandOf(words);
   return `see "backupctl ${known === undefined ? "" : `${known} `}--help"`;
 }
 
