@@ -15,6 +15,7 @@ import {
   HISTORY_DATABASE,
   historyOf,
 } from "../support/histories.ts";
+import { campaignSeed, reportCampaign, trials } from "../support/campaign.ts";
 import { IncrementWorld } from "../support/increment_world.ts";
 import {
   type Cluster,
@@ -22,10 +23,9 @@ import {
   giveToServer,
   startCluster,
 } from "../support/postgres_cluster.ts";
-import { FULL_FAULTS } from "../support/wal_rig.ts";
 
-const HISTORIES = FULL_FAULTS ? 100 : 1;
-const LINKS = FULL_FAULTS ? 10 : 3;
+const HISTORIES = trials({ full: 100, usual: 1 });
+const LINKS = HISTORIES > 1 ? 10 : 3;
 /** pg_combinebackup came with it. */
 const COMBINES_SINCE = 17;
 /** pg_amcheck, too. */
@@ -64,19 +64,27 @@ for (const [place, { major, binDir }] of clusterMajors().entries()) {
     const kind = checksums ? "with" : "without";
     Deno.test(`PostgreSQL ${major} ${kind} checksums: every link of a chain by page LSNs restores that moment`, async () => {
       const more = { tablespaces: ["aside"], checksums };
+      const seed = campaignSeed();
+      let restores = 0;
       await using cluster = await startCluster({ binDir, settings, ...more });
       await fc.assert(
         fc.asyncProperty(historyOf(LINKS), async (history) => {
           await using world = await IncrementWorld.open(cluster, { source: "files" });
-          await restoreEachLink(cluster, world, history);
+          restores += await restoreEachLink(cluster, world, history);
         }),
         {
           numRuns: place === 0 ? HISTORIES : 1,
-          endOnFailure: true,
+          ...{ endOnFailure: true, seed },
           // Some of everything, whatever the seed: it is the only one in the usual run.
-          examples: FULL_FAULTS ? [] : [[USUAL]],
+          examples: HISTORIES > 1 ? [] : [[USUAL]],
         },
       );
+      reportCampaign({
+        what: `histories of PostgreSQL ${major} ${kind} checksums, increments by page LSNs`,
+        n: place === 0 ? HISTORIES : 1,
+        seed,
+        outcome: `${restores} links restored and compared`,
+      });
     });
   }
 }
@@ -85,7 +93,7 @@ async function restoreEachLink(
   cluster: Cluster,
   world: IncrementWorld,
   history: readonly (readonly Happening[])[],
-): Promise<void> {
+): Promise<number> {
   await beginHistory(cluster);
   const links = [{ manifest: await world.full(), state: await clusterState(cluster) }];
   for (const step of history) {
@@ -109,6 +117,7 @@ async function restoreEachLink(
     await restored.stop();
     await Deno.remove(destination, { recursive: true });
   }
+  return links.length;
 }
 
 /** Before 15 databases were copied by file, and there was no word for it. */

@@ -5,10 +5,10 @@ import { ChunkPacker } from "../../src/engine/physical/files/chunk_packer.ts";
 import { hasControlChecksum, readControlFile } from "../../src/postgres/files/control_file.ts";
 import { relationFile } from "../../src/postgres/files/data_file_rules.ts";
 import { listDataFiles } from "../../src/postgres/files/list_data_files.ts";
+import { campaignSeed, reportCampaign, trials } from "../support/campaign.ts";
 import { type Cluster, clusterMajors, startCluster } from "../support/postgres_cluster.ts";
-import { FULL_FAULTS } from "../support/wal_rig.ts";
 
-const RUNS = FULL_FAULTS ? 100 : 8;
+const RUNS = trials({ full: 100, usual: 8 });
 const PAGE = 8192;
 /** pd_upper: what pg_checksums takes for a new page, and skips, is damage for us and the server. */
 const PD_UPPER = [14, 15];
@@ -71,6 +71,7 @@ for (const { major, binDir } of clusterMajors()) {
     const flip = fc.tuple(fc.constantFrom(...relations), fc.nat(), fc.nat({ max: 7 }))
       .map(([{ path, size }, at, bit]) => ({ path, at: at % size, bit }))
       .filter(({ at }) => !PD_UPPER.includes(at % PAGE));
+    const seed = campaignSeed();
     await fc.assert(
       fc.asyncProperty(fc.array(flip, { minLength: 1, maxLength: 12 }), async (flips) => {
         await flipBits(dataDir, flips);
@@ -80,8 +81,12 @@ for (const { major, binDir } of clusterMajors()) {
           await flipBits(dataDir, flips);
         }
       }),
-      { numRuns: RUNS, endOnFailure: true },
+      { numRuns: RUNS, endOnFailure: true, seed },
     );
+    reportCampaign({
+      ...{ what: `flipped bits in pages of PostgreSQL ${major}`, n: RUNS, seed },
+      outcome: "the same pages blamed as by pg_checksums",
+    });
   });
 
   Deno.test(`the control file of PostgreSQL ${major} is known by its CRC, and every flipped bit of it`, async () => {
