@@ -96,10 +96,10 @@ export class DocumentedScript implements AsyncDisposable {
     const realAge = await hasAge();
     if (!realAge) {
       const deno = `${Deno.execPath()} run -A --quiet --config ${PROJECT_ROOT}deno.json`;
-      await Deno.writeTextFile(`${PROJECT_ROOT}tests/support/.age_stand_in.ts`, AGE);
+      await Deno.writeTextFile(`${folder}/age.ts`, AGE);
       await Deno.writeTextFile(
         `${folder}/age`,
-        `#!/bin/sh\nexec ${deno} ${PROJECT_ROOT}tests/support/.age_stand_in.ts "$@"\n`,
+        `#!/bin/sh\nexec ${deno} ${folder}/age.ts "$@"\n`,
         { mode: 0o755 },
       );
     }
@@ -125,6 +125,5 @@ export class DocumentedScript implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Deno.remove(this.#folder, { recursive: true });
-    if (!this.realAge) await Deno.remove(`${PROJECT_ROOT}tests/support/.age_stand_in.ts`);
   }
 }
