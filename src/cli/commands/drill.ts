@@ -5,6 +5,7 @@ import type { RecoveryPlan, RecoveryRequest, RestoreParts } from "../../engine/e
 import { needsOf, whileHeld } from "../../engine/hold_lease.ts";
 import { fetchCommand } from "../../engine/recovery/recovery_settings.ts";
 import { parseRecoveryRequest } from "../../engine/recovery/recovery_target.ts";
+import { checkIdentity } from "../check_identity.ts";
 import type { Command, Context } from "../context.ts";
 import { keepDrill } from "../drill/keep_drill.ts";
 import { failedChecks, printDrill } from "../drill/print_drill.ts";
@@ -22,6 +23,7 @@ export const drill: Command<Line> = async (line, context) => {
   const request = recoveryRequest(line);
   await using session = await openSession(context, "drill");
   const { config } = session.loaded;
+  await checkIdentity(config, { rollsForward: request !== undefined });
   const store = await openStore(config, session.log);
   using codecs = await openCodecs(config, line.jobs);
   const parts: RestoreParts = {

@@ -1,5 +1,4 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
-import type { Config } from "../../config/config.ts";
 import { DestinationError, UsageError } from "../../domain/errors.ts";
 import type {
   RecoveryPlan,
@@ -10,6 +9,7 @@ import type {
 import { fetchCommand } from "../../engine/recovery/recovery_settings.ts";
 import { parseRecoveryRequest } from "../../engine/recovery/recovery_target.ts";
 import type { ClientPrograms } from "../../postgres/postgres.ts";
+import { checkIdentity } from "../check_identity.ts";
 import type { Command, Context } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
 import { openLeases } from "../open_leases.ts";
@@ -60,26 +60,6 @@ export const restore: Command<Line> = async (line, context) => {
     await store.close?.();
   }
 };
-
-/**
- * @throws {KeyError} when the identity cannot be read: better now than after the listing.
- * @throws {UsageError} when PostgreSQL could not read it later.
- */
-async function checkIdentity(
-  { encryption }: Config,
-  { rollsForward }: { readonly rollsForward: boolean },
-): Promise<void> {
-  const file = encryption?.identity_file;
-  if (file === undefined) return;
-  const { readIdentities, STANDARD_INPUT } = await import("../read_identities.ts");
-  if (rollsForward && file === STANDARD_INPUT) {
-    throw new UsageError(
-      "to roll forward, PostgreSQL fetches the WAL itself, and has no standard input",
-      "name a file that its user can read: --identity FILE",
-    );
-  }
-  await readIdentities(file);
-}
 
 /** @throws {UsageError} unless exactly one target is given. */
 function checkTarget(line: Line): void {
