@@ -11,6 +11,7 @@ import {
   makeServerFolder,
   startCluster,
 } from "../support/postgres_cluster.ts";
+import { runCli } from "../support/run_cli.ts";
 import { addDocuments, SHOP, startShop, tableStates, writeMore } from "../support/shop_cluster.ts";
 
 for (const { major, binDir } of clusterMajors()) {
@@ -199,6 +200,36 @@ Deno.test("a damaged page is named in the manifest, and fails the backup when as
     });
   }
   assert.deepEqual(await rig.keys(), kept);
+});
+
+Deno.test("--source and --fail-on-corruption do what they say, and --source stays with physical backups", async () => {
+  await using cluster = await startShop({ megabytes: 5 });
+  await using rig = await FilesRig.open(cluster);
+  await rig.parts.repository.prepare();
+  const { host, port } = cluster.connection();
+  const env = {
+    BACKUPCTL_REPOSITORY_PATH: `${rig.folder}/repository`,
+    BACKUPCTL_METADATA_URL: "off",
+    ...{ PG_HOST: host, PG_PORT: String(port), PG_USER: "postgres", HOME: rig.folder },
+  };
+  const physical = ["backup", "full", "--method", "physical", "--fast-checkpoint"];
+  const sourceOf = async (...args: string[]) => {
+    const { status, stdout, stderr } = await runCli([...physical, ...args], { env });
+    assert.equal(status, 0, stderr);
+    const id = /backup (\S+) is complete/.exec(stdout)?.[1] ?? "";
+    return { source: (await rig.parts.repository.backup(id)).source, stdout, stderr };
+  };
+  const chosen = await sourceOf();
+  assert.equal(chosen.source, "files");
+  assert.match(chosen.stderr, /source files: /);
+  assert.equal((await sourceOf("--source", "stream")).source, "stream");
+  const logical = ["backup", "full", "--method", "logical", "--source", "files"];
+  assert.equal((await runCli(logical, { env })).status, 2);
+  const path = await damage(cluster, { table: "orders", block: 2 });
+  const damaged = await sourceOf("--source", "files");
+  assert.match(damaged.stdout, new RegExp(`with damage: .*1, ${path} block 2`));
+  const failed = await runCli([...physical, "--fail-on-corruption"], { env });
+  assert.equal(failed.status, 8, failed.stderr);
 });
 
 Deno.test("a backup whose session is ended fails and leaves nothing", async () => {

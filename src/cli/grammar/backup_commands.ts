@@ -95,7 +95,8 @@ const incremental = command(
     description:
       "Takes an increment on top of the newest physical backup, full or incremental: only the " +
       "pages that changed since. PostgreSQL 17 and later tell them from summaries of the WAL " +
-      "(summarize_wal = on). Where an increment is not possible a full backup is taken, and the " +
+      "(summarize_wal = on); on the server's host, backupctl finds them in its files, upon a backup " +
+      "that was read there. Where an increment is not possible a full backup is taken, and the " +
       "output says why. As archive_command, in the archiver's hands, it archives WAL instead.",
     examples: [
       "backup incremental",
