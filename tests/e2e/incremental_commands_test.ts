@@ -292,7 +292,9 @@ for (const { major, binDir } of incrementalMajors()) {
 
 Deno.test("backup incremental of a server without increments takes a full backup and says why", async () => {
   await using rig = await Rig.start();
-  if (rig.cluster.major >= 17) return;
+  if (rig.cluster.major >= 17) {
+    return console.warn("NOT TESTED: it needs a server before 17 as the machine's own");
+  }
   await rig.run("backup full --method physical --fast-checkpoint");
   const { backup, full_because } = await rig.json("backup incremental --source stream");
   assert.deepEqual([backup.kind, backup.method], ["full", "physical"]);
