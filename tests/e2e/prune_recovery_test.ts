@@ -47,7 +47,8 @@ Deno.test("prune leaves what PostgreSQL needs to roll the kept backup forward", 
     for (let round = 1; round <= 3; round++) {
       await step(cluster, round);
       await archiveNow(cluster);
-      await run("backup full --method physical --fast-checkpoint");
+      const keep = round === 2 ? " --keep=90d" : "";
+      await run(`backup full --method physical --fast-checkpoint${keep}`);
     }
     await step(cluster, 4);
     await archiveNow(cluster);
@@ -59,6 +60,9 @@ Deno.test("prune leaves what PostgreSQL needs to roll the kept backup forward", 
     assert.deepEqual(status.gaps, []);
     assert.equal(status.backups.length, 2);
     const [oldest] = status.backups;
+    assert.match(oldest.keep_until, /^20/);
+    const reasons = done.keep[0].reasons.join();
+    assert.match(reasons, /last-retain=2,kept on request until 20/);
     await run(`restore --backup-id ${oldest.id} --latest --destination ${copy} --start`);
     const rows = await querySteps(copyPort, "select row from steps order by row");
     assert.deepEqual(rows.map(({ row }) => Number(row)), [1, 2, 3, 4]);
