@@ -31,7 +31,7 @@ Deno.test("config/config.yaml shows no key in its comments that does not exist",
   for (const section of sections.flatMap(alternatives)) {
     const file = await Deno.makeTempFile();
     await Deno.writeTextFile(file, section);
-    await assert.doesNotReject(loadConfig({ file, env: {} }).catch(ignoreMissingFiles), section);
+    await assert.doesNotReject(loadConfig({ file, env: {} }).catch(ignorePlaces), section);
     await Deno.remove(file);
   }
 });
@@ -47,8 +47,10 @@ function alternatives(section: string): readonly string[] {
   return ways.map((way) => way.join("\n"));
 }
 
-function ignoreMissingFiles(error: Error): void {
-  const others = error.message.split("\n").filter((line) => !line.includes("cannot be read"));
+/** Files that are not here, and recipients that are left open: somebody else's must not be given. */
+function ignorePlaces(error: Error): void {
+  const others = error.message.split("\n")
+    .filter((line) => !line.includes("cannot be read") && !line.includes('"age1…"'));
   if (others.some((line) => line.includes(": "))) throw error;
 }
 
