@@ -1,4 +1,4 @@
-import type { Repository, UnreadableBackup } from "../catalog/catalog.ts";
+import type { BackupManifest, Repository, UnreadableBackup } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
 import { formatBytes } from "../domain/bytes.ts";
 import { RepositoryError } from "../domain/errors.ts";
@@ -24,7 +24,7 @@ export async function* checkRepository(config: Config, context: Context): AsyncG
     if (probe.state === "failed") return;
     if (config.repository.type === "directory") yield await freeDisk(config);
     const catalog = await openCatalog(store, config);
-    yield await attempt("newest backup", () => newestBackup(catalog, { config, context }));
+    yield* newestBackups(catalog, { config, context });
   } finally {
     await store.close?.();
   }
@@ -54,41 +54,76 @@ async function freeDisk({ repository, alerts }: Config): Promise<Check> {
   try {
     const { bavail, blocks, bsize } = await statfs(repository.path!);
     const free = `${formatBytes(bavail * bsize)} of ${formatBytes(blocks * bsize)} free`;
-    if (bavail / blocks >= alerts.rules.disk_free) return ok("disk", free);
+    const figures = [{ label: "disk_free", value: bavail * bsize, unit: "B" }];
+    if (bavail / blocks >= alerts.rules.disk_free) return { ...ok("disk", free), figures };
     const percent = `${Math.round(alerts.rules.disk_free * 100)} %`;
-    return warning("disk", free, `less than ${percent} are free; make room before it is full`);
+    const hint = `less than ${percent} are free; make room before it is full`;
+    return { ...warning("disk", free, hint), figures };
   } catch {
     return warning("disk", "the free space cannot be told", "does the folder exist?");
   }
 }
 
-async function newestBackup(
+/** Whether the newest backups can be read, and are as young as the rule wants the full ones. */
+async function* newestBackups(
   catalog: Repository,
   { config, context }: { readonly config: Config; readonly context: Context },
-): Promise<Check> {
-  const name = "newest backup";
+): AsyncGenerator<Check> {
   const unreadable: UnreadableBackup[] = [];
-  const backups = await catalog.backups({
-    onUnreadable: (backup) => unreadable.push(backup),
-    signal: context.signal,
-  }).catch((error) => {
-    if (error instanceof RepositoryError) return [];
-    throw error;
+  const found: BackupManifest[] = [];
+  const failure = await attempt("backups", async () => {
+    const onUnreadable = (backup: UnreadableBackup) => void unreadable.push(backup);
+    const options = { onUnreadable, signal: context.signal };
+    found.push(...await catalog.backups(options).catch(noneYet));
+    return stateOf(found, unreadable);
   });
-  const newest = backups.at(-1);
-  if (unreadable.length > 0) {
-    const [{ key, reason } = { key: "", reason: "" }] = unreadable;
+  yield failure;
+  if (failure.state === "failed") return;
+  const now = context.clock.now();
+  yield newestFull(found.findLast(({ kind }) => kind === "full"), { config, now });
+}
+
+/** Before the first backup there is no repository. */
+function noneYet(error: unknown): readonly BackupManifest[] {
+  if (error instanceof RepositoryError) return [];
+  throw error;
+}
+
+function stateOf(
+  backups: readonly BackupManifest[],
+  unreadable: readonly UnreadableBackup[],
+): Check {
+  const figures = [{ label: "backups", value: backups.length, unit: "" }];
+  const [first] = unreadable;
+  if (first) {
     const count = `${unreadable.length} of ${backups.length + unreadable.length} backups`;
-    return warning(name, `${count} cannot be read: ${key}: ${reason}`, "take a new backup soon");
+    const text = `${count} cannot be read: ${first.key}: ${first.reason}`;
+    return { ...warning("backups", text, "take a new backup soon"), figures };
   }
+  const newest = backups.at(-1);
+  const count = `${backups.length} ${backups.length === 1 ? "backup" : "backups"}`;
+  return { ...ok("backups", newest ? `${count}, the newest ${newest.id}` : "none yet"), figures };
+}
+
+function newestFull(
+  newest: BackupManifest | undefined,
+  { config, now }: { readonly config: Config; readonly now: Date },
+): Check {
+  const name = "newest full";
   if (!newest) {
-    return warning(name, "there is none yet", 'take one with "backupctl backup full"');
+    const hint = 'take one with "backupctl backup full"';
+    return { ...warning(name, "there is none yet", hint), stale: true };
   }
-  const age = context.clock.now().getTime() - Date.parse(newest.stoppedAt);
+  const age = Math.max(0, now.getTime() - Date.parse(newest.stoppedAt));
+  const limit = config.alerts.rules.full_max_age;
+  const figures = [
+    { label: "full_age", value: Math.round(age / 1000), unit: "s", warn: limit / 1000 },
+  ];
   const text = `${newest.id}, ${ageText(age)} old`;
-  if (age <= config.alerts.rules.full_max_age) return ok(name, text);
-  const limit = ageText(config.alerts.rules.full_max_age);
-  return warning(name, text, `it should not be older than ${limit}; do scheduled backups run?`);
+  if (age <= limit) return { ...ok(name, text), figures };
+  const hint = `it should not be older than ${ageText(limit)} (full_max_age); ` +
+    "do scheduled backups run?";
+  return { ...warning(name, text, hint), figures, stale: true };
 }
 
 function ageText(milliseconds: number): string {
