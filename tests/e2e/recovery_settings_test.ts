@@ -52,6 +52,9 @@ async function recover(
   const copy = await backup.restore();
   await Deno.writeTextFile(`${copy.dataDirectory}/recovery.conf`, "standby_mode = on\n");
   await Deno.writeTextFile(`${copy.dataDirectory}/standby.signal`, "");
+  // As Debian's packages have it: obeyed, it would start the original.
+  const original = `data_directory = '${cluster.dataDir}'\n`;
+  await Deno.writeTextFile(`${copy.dataDirectory}/postgresql.conf`, original, { append: true });
   await copy.configure(texts, { restoreCommand });
   return { copy, server: await copy.start(texts, { settings }) };
 }

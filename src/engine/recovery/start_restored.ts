@@ -102,7 +102,7 @@ export async function startRestored(
   const control = (args: readonly string[]) =>
     finish(programs, program, { args: ["-D", options.dataDirectory, "-s", ...args], run });
   try {
-    await control(["start", "-W", "-l", log.file, ...commandLine(options.settings)]);
+    await control(["start", "-W", "-l", log.file, ...commandLine(options)]);
   } catch (error) {
     throw await failure(log, error);
   }
@@ -140,11 +140,13 @@ async function serverOwner(
   );
 }
 
-function commandLine(settings: Readonly<Record<string, string>> = {}): readonly string[] {
-  const words = Object.entries(settings).map(([name, value]) =>
-    `-c '${`${name}=${value}`.replaceAll("'", `'\\''`)}'`
-  );
-  return words.length === 0 ? [] : ["-o", words.join(" ")];
+/** A restored postgresql.conf may name the original's data directory: that one must not be started. */
+function commandLine(
+  { dataDirectory, settings }: Pick<StartRestoredOptions, "dataDirectory" | "settings">,
+): readonly string[] {
+  const words = Object.entries({ data_directory: dataDirectory, ...settings })
+    .map(([name, value]) => `-c '${`${name}=${value}`.replaceAll("'", `'\\''`)}'`);
+  return ["-o", words.join(" ")];
 }
 
 async function finish(
