@@ -1,6 +1,6 @@
 import { ObjectExistsError, StorageError } from "../domain/errors.ts";
 import { attempt, errorCode } from "./directory_errors.ts";
-import type { DirectoryTree } from "./directory_tree.ts";
+import { type DirectoryTree, giveToFolderOwner } from "./directory_tree.ts";
 import { RESERVED_SEGMENT } from "./object_key.ts";
 
 /** How long another process may hold the lock, which takes it milliseconds. */
@@ -91,6 +91,7 @@ async function replace(tree: DirectoryTree, { key, path, keepName }: Publication
 async function withLock(tree: DirectoryTree, work: () => Promise<void>): Promise<void> {
   const path = tree.path(`${RESERVED_SEGMENT}/lock`);
   const file = await Deno.open(path, { write: true, create: true, mode: 0o600 });
+  await giveToFolderOwner(path);
   const locked = file.lock(true);
   try {
     await withinTimeout(locked, path);

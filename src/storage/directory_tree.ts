@@ -156,5 +156,21 @@ async function makeOne(path: string): Promise<boolean> {
     throw Object.assign(new Error(`${path} is a file`), { code: "ENOTDIR" });
   }
   await Deno.chmod(path, 0o700); // the umask may have taken bits away
+  await giveToFolderOwner(path);
   return true;
+}
+
+/**
+ * What root makes in somebody's folder is given to them: PostgreSQL's user could not even list a
+ * repository any more after a restore or a backup by root. Not through a link that stands there by
+ * now: its owner may have put it there.
+ *
+ * @param path just made.
+ */
+export async function giveToFolderOwner(path: string): Promise<void> {
+  if (Deno.uid() !== 0) return;
+  const { uid, gid } = await Deno.lstat(path.slice(0, path.lastIndexOf("/")) || "/");
+  if (!uid || gid === null) return;
+  const { lchown } = await import("node:fs/promises"); // not on everybody's way through wal-push
+  await lchown(path, uid, gid);
 }

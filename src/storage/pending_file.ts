@@ -1,6 +1,7 @@
 import type { Bytes } from "../domain/bytes.ts";
 import { MiB } from "../domain/bytes.ts";
 import { attempt } from "./directory_errors.ts";
+import { giveToFolderOwner } from "./directory_tree.ts";
 
 /** Chunks from this size on are written as they are; copying them costs more than a call. */
 const LARGE_CHUNK_BYTES = MiB / 4;
@@ -26,6 +27,7 @@ export class PendingFile {
       const pending = new PendingFile(path, file);
       try {
         await Deno.chmod(path, 0o600); // the umask may have taken bits away
+        await giveToFolderOwner(path);
       } catch (error) {
         await pending.discard();
         throw error;
