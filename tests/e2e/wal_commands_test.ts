@@ -302,7 +302,7 @@ Deno.test("backup incremental in a data directory is refused unless the archiver
   const result = await rig.run("backup incremental --label wal-archive");
   assert.equal(result.status, 1);
   assert.match(result.stderr, /wal-push %p/);
-  const env = { ...rig.env, PG_HOST: "127.0.0.1", PG_PORT: "1" };
+  const env = { ...rig.env, PG_HOST: "127.0.0.1", PG_PORT: "1", PG_USER: "nobody" };
   const elsewhere = await runCli(["backup", "incremental"], { cwd: rig.repository, env });
   assert.equal(elsewhere.status, 5, "a backup is asked for, and there is no server");
 });
