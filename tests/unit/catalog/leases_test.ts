@@ -181,13 +181,14 @@ Deno.test("HeldLease.renew() knows its own record when the reply was lost", asyn
 Deno.test("Leases.exclude() reads back what it wrote where conditions count for nothing", async () => {
   const memory = new MemoryStore();
   let other: Leases | undefined;
+  let later: HeldLease | undefined;
   const store = storeWith(memory, {
     async put(key, body, options) {
       const { ifAbsent: _, ...rest } = options ?? {};
       const info = await memory.put(key, body, rest);
       const now = other;
       other = undefined;
-      if (now) await now.exclude({ what: "the later one" });
+      if (now) later = await now.exclude({ what: "the later one" });
       return info;
     },
   });
@@ -198,6 +199,7 @@ Deno.test("Leases.exclude() reads back what it wrote where conditions count for 
   const attempt = leasesOn(store).exclude({ what: "the earlier one" });
   await assert.rejects(attempt, LeaseHeldError);
   memory.list = real;
+  await later?.release();
 });
 
 Deno.test("Leases.share() refuses what a removal under way takes away, and nothing else", async () => {

@@ -1,4 +1,5 @@
 import * as fs from "node:fs";
+import { lchown } from "node:fs/promises";
 import type { Bytes } from "../../../domain/bytes.ts";
 import { IntegrityError } from "../../../domain/errors.ts";
 import type { Progress } from "../../../domain/progress.ts";
@@ -53,13 +54,13 @@ export async function keepEqualFiles(
   const { backup, files: listed } = chain.at(-1)!;
   const major = Math.floor(backup.postgresVersion / 10_000);
   const before = await restoredList(folders.destination, listed);
-  const tree = walkExisting(folders, { owner, major });
+  const tree = await walkExisting(folders, { owner, major });
   const wanted = wantedFiles(chain, before);
   const equal = await equalFiles(tree, wanted, options);
   for (const [name, file] of tree.files) {
     if (name === MARKER_FILE) continue;
     if (!equal.final.has(name) && !equal.base.has(name)) remove(file.path);
-    else if (owner && file.uid !== owner.uid) fs.lchownSync(file.path, owner.uid, owner.gid);
+    else if (owner && file.uid !== owner.uid) await lchown(file.path, owner.uid, owner.gid);
   }
   const stay = removeEmptyFolders(tree, new Set([...equal.final, ...equal.base]));
   const names = [...equal.final, ...equal.base];

@@ -1,4 +1,5 @@
 import * as fs from "node:fs";
+import { lchown } from "node:fs/promises"; // Deno 2.6 has no lchownSync
 import { cannotWrite } from "../../destination/cannot_write.ts";
 import type { FileOwner } from "../file_owner.ts";
 import type { RestoreFolders } from "../member_path.ts";
@@ -32,34 +33,34 @@ export interface WalkOptions {
  *
  * @throws {DestinationError}
  */
-export function walkExisting(
+export async function walkExisting(
   { destination, tablespaces }: RestoreFolders,
   { owner, major }: WalkOptions,
-): ExistingTree {
+): Promise<ExistingTree> {
   const files = new Map<string, ExistingFile>();
   const folders = new Map<string, string>();
-  const take = (name: string, path: string) => {
+  const take = async (name: string, path: string): Promise<void> => {
     const info = fs.lstatSync(path);
     if (info.isFile()) files.set(name, { path, size: info.size, uid: info.uid });
     else if (!info.isDirectory()) fs.rmSync(path);
     else {
-      if (owner) fs.lchownSync(path, 0, 0);
+      if (owner) await lchown(path, 0, 0);
       folders.set(name, path);
-      for (const entry of fs.readdirSync(path)) take(`${name}/${entry}`, `${path}/${entry}`);
+      for (const entry of fs.readdirSync(path)) await take(`${name}/${entry}`, `${path}/${entry}`);
     }
   };
-  const below = (folder: string, prefix: string, wanted: (entry: string) => boolean) => {
+  const below = async (folder: string, prefix: string, wanted: (entry: string) => boolean) => {
     try {
       for (const entry of fs.readdirSync(folder)) {
-        if (wanted(entry)) take(`${prefix}${entry}`, `${folder}/${entry}`);
+        if (wanted(entry)) await take(`${prefix}${entry}`, `${folder}/${entry}`);
       }
     } catch (error) {
       throw cannotWrite(folder, error);
     }
   };
-  below(destination, "", () => true);
+  await below(destination, "", () => true);
   for (const [oid, folder] of tablespaces) {
-    below(folder, `pg_tblspc/${oid}/`, (entry) => entry.startsWith(`PG_${major}_`));
+    await below(folder, `pg_tblspc/${oid}/`, (entry) => entry.startsWith(`PG_${major}_`));
   }
   return { files, folders };
 }
