@@ -14,23 +14,30 @@ import { type Bench, type BenchContext, measure, type Measurement } from "./meas
 
 function printTable(rows: readonly Measurement[]): void {
   console.log(
-    "\nname                       floor s    ours s   ratio  asked   ours MB/s   peak MB   stored",
+    "\nname                       floor s    ours s   ratio   asked   ours MB/s   peak MB   stored",
   );
   for (const row of rows) {
-    const asked = row.bench.asked;
-    const met = asked.most === undefined ? row.ratio >= asked.least! : row.ratio <= asked.most;
+    const [asked, met] = judge(row);
     console.log([
       row.bench.name.padEnd(25),
       row.floorSeconds.toFixed(2).padStart(8),
       row.ourSeconds.toFixed(2).padStart(9),
       row.ratio.toFixed(2).padStart(7),
-      (asked.most === undefined ? `>=${asked.least}` : `<=${asked.most}`).padStart(6),
+      asked.padStart(7),
       (row.bytes / 1e6 / row.ourSeconds).toFixed(0).padStart(11),
       (row.peakBytes / 1e6).toFixed(0).padStart(9),
       row.storedBytes === undefined ? "" : formatBytes(row.storedBytes).padStart(10),
       met ? "" : "  not reached",
     ].join(" "));
   }
+}
+
+/** What was asked for, and whether it was reached. */
+function judge({ bench: { asked }, ratio, ourSeconds }: Measurement): readonly [string, boolean] {
+  const { least, most, seconds } = asked;
+  if (seconds !== undefined) return [`<=${seconds}s`, ourSeconds <= seconds];
+  if (most !== undefined) return [`<=${most}`, ratio <= most];
+  return [`>=${least}`, ratio >= least!];
 }
 
 async function run(benches: readonly Bench[], megabytes: number, runs: number): Promise<void> {

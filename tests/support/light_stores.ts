@@ -31,7 +31,10 @@ export function realServers(): readonly LightServer[] {
     };
     const caCerts = caFile ? [Deno.readTextFileSync(caFile)] : [];
     const region = url.searchParams.get("region") ?? "us-east-1";
-    const options = { endpoint: url.origin, region, credentials, caCerts, allowHttp: true };
+    const options = {
+      ...{ endpoint: url.origin, region, credentials, caCerts, allowHttp: true },
+      ...(caFile && { caFile }),
+    };
     return { name: url.searchParams.get("name") ?? url.host, options };
   });
 }

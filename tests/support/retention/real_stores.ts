@@ -11,10 +11,11 @@ export function realStores(): readonly {
     open: async () => {
       const bucket = `retention-${crypto.randomUUID()}`;
       await createBucket(server, bucket);
-      const { endpoint, region, credentials } = server.options;
+      const { endpoint, region, credentials, caFile } = server.options;
       return new S3Store({
         ...{ bucket, allowHttp: true, endpoint: endpoint!, region: region!, prefix: "p" },
         ...(credentials && { credentials }),
+        ...(caFile !== undefined && { caFile }),
       });
     },
   }));
