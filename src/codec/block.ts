@@ -11,7 +11,7 @@
  */
 import * as zlib from "node:zlib";
 import type { Bytes } from "../domain/bytes.ts";
-import { discard, MiB } from "../domain/bytes.ts";
+import { discard, joinBytes, MiB } from "../domain/bytes.ts";
 import { IntegrityError } from "../domain/errors.ts";
 import type { CodecSpec } from "./codec_port.ts";
 
@@ -152,13 +152,8 @@ async function deflate(level: number, raw: Bytes): Promise<Uint8Array> {
 
 /** In one piece; the memory of the others is given back. */
 function joined(pieces: readonly Bytes[]): Bytes {
-  const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-    discard(piece);
-  }
+  const whole = joinBytes(pieces);
+  for (const piece of pieces) discard(piece);
   return whole;
 }
 

@@ -1,4 +1,4 @@
-import { type Bytes, MiB } from "../domain/bytes.ts";
+import { type Bytes, joinBytes, MiB } from "../domain/bytes.ts";
 import { type KeyStep, newSalt, objectKey } from "./data_key.ts";
 import { type FrameSeal, importKey, sealFrame } from "./frames.ts";
 import { InOrder } from "./in_order.ts";
@@ -42,7 +42,7 @@ export class ObjectSealer {
       await frames.push(sealFrame(begun, { index, last, plain: part }));
     }
     await frames.end();
-    return joined(stored);
+    return joinBytes(stored);
   }
 
   /** Seals an object as it comes, a frame for each chunk. */
@@ -100,14 +100,4 @@ function cut(plain: Bytes): readonly Bytes[] {
     parts.push(plain.subarray(at, at + FRAME_BYTES));
   }
   return parts.length === 0 ? [plain] : parts;
-}
-
-function joined(parts: readonly Bytes[]): Bytes {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

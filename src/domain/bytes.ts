@@ -23,6 +23,17 @@ export function discard(bytes: Uint8Array<ArrayBufferLike>): void {
 /** node:buffer shares pools of 8 KiB; nothing of ours that matters is that small. */
 const POOLED_BYTES = 64 * KiB;
 
+/** All of them in one buffer of its own. */
+export function joinBytes(parts: readonly Bytes[]): Bytes {
+  const whole: Bytes = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
 const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"] as const;
 
 /** A size for people, in powers of 1,024 as PostgreSQL's `pg_size_pretty` writes it: `12.4 MB`. */

@@ -31,11 +31,6 @@ type AlertConfig = Config["alerts"];
 
 const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-/** Whether anybody is to be told of anything. */
-export function hasChannels({ alerts }: Config): boolean {
-  return alerts.email !== undefined || alerts.webhooks.length > 0;
-}
-
 /** Contacts nobody. Undefined when there is no folder to keep alerts in: no HOME, for one. */
 export async function openAlerts(
   config: Config,

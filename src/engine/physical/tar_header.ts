@@ -1,4 +1,4 @@
-import type { Bytes } from "../../domain/bytes.ts";
+import { type Bytes, joinBytes } from "../../domain/bytes.ts";
 import { TAR_BLOCK_BYTES } from "./tar_member.ts";
 
 /** What a header is made of. */
@@ -39,7 +39,7 @@ export function tarHeader(fields: TarHeaderFields): Bytes {
   // For programs that know no extension. A cut through a character would be no UTF-8.
   const ascii = name.map((byte) => byte < 0x80 ? byte : 0x5f);
   const short = { name: ascii.subarray(0, NAME_BYTES), prefix: EMPTY };
-  return joined([extended, padded, ustar(short, { ...fields, type: TYPE[fields.type] })]);
+  return joinBytes([extended, padded, ustar(short, { ...fields, type: TYPE[fields.type] })]);
 }
 
 interface Place {
@@ -111,15 +111,5 @@ function paxRecord(key: string, value: Bytes): Bytes {
   const rest = key.length + value.length + 3;
   let length = rest + String(rest).length;
   length = rest + String(length).length;
-  return joined([UTF8.encode(`${length} ${key}=`), value, UTF8.encode("\n")]);
-}
-
-function joined(pieces: readonly Bytes[]): Bytes {
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
+  return joinBytes([UTF8.encode(`${length} ${key}=`), value, UTF8.encode("\n")]);
 }

@@ -6,7 +6,7 @@
  */
 import { createHash } from "node:crypto";
 import { BLOCK_BYTES, BlockReader, decodeBlock } from "../../codec/codec.ts";
-import type { Bytes } from "../../domain/bytes.ts";
+import { type Bytes, joinBytes } from "../../domain/bytes.ts";
 import { IntegrityError } from "../../domain/errors.ts";
 import { isWalSegmentBytes, type WalName } from "../../domain/wal.ts";
 import { isCompressedWal } from "../../domain/wal_key.ts";
@@ -131,12 +131,5 @@ export function sha256Of(bytes: Bytes): string {
 
 /** The parts in one buffer. */
 export function joined(parts: readonly Bytes[]): Bytes {
-  if (parts.length === 1) return parts[0]!;
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return parts.length === 1 ? parts[0]! : joinBytes(parts);
 }

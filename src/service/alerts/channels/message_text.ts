@@ -18,11 +18,6 @@ export function headline({ cluster, notices, test }: Message): string {
   return `${cluster}: ${EVENTS[first.event]}: ${oneLine(first.title)}${more}`;
 }
 
-/** Whether nothing of the message holds any more. */
-export function isAllResolved({ notices }: Message): boolean {
-  return notices.every(({ event }) => event === "resolved");
-}
-
 /** The lines below all notices: what else there is to know. */
 export function footLines(
   { cluster, host, stillOpen, dropped, createdAt }: Message,
