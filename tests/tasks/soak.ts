@@ -1,9 +1,10 @@
 /**
- * `deno task soak [--minutes N] [--every SECONDS]`: the daemon on a server under load, with WAL
+ * `deno task soak [--minutes N] [--every SECONDS]`: the daemon on a server under pgbench, with WAL
  * archived, a physical backup every minute and a prune every five. Each backup is restored, rolled
- * forward to the end of the archive, started, and its accounts are added up: transfers move money
- * and make none. The daemon's memory and descriptors must stay flat. Ends with 1 when anything of
- * that fails.
+ * forward to the end of the archive, started, and its books are compared: accounts, tellers,
+ * branches and history of pgbench add up to the same sum, and no transaction that an earlier
+ * restore had is missing. The daemon's memory and descriptors must stay flat. Ends with 1 when
+ * anything of that fails.
  *
  * @module
  */
@@ -26,8 +27,12 @@ const { values: flags } = parseArgs({
 const MINUTES = Number(flags.minutes);
 const EVERY = Number(flags.every);
 
-const ACCOUNTS = 20_000;
-const BALANCE = 1000;
+/** Of pgbench: 200,000 accounts, about 30 MB. */
+const SCALE = 2;
+/** Transactions in a second: a steady load that leaves the machine room to restore. */
+const RATE = 300;
+/** Each call of pgbench; the last one is waited for. */
+const SLICE_SECONDS = 10;
 /** The first minute fills caches and is not compared. */
 const WARM_UP_SECONDS = 60;
 /** Growth from the first to the last third of the run that is still flat. */
@@ -80,41 +85,48 @@ async function prepare(folder: string, program: InstalledProgram): Promise<Soak>
     ].join("\n"),
   );
   await giveToServer(folder);
-  await cluster.query(
-    `create table accounts as select n as id, ${BALANCE} as balance
-       from generate_series(1, ${ACCOUNTS}) n; alter table accounts add primary key (id);
-     create table history (at timestamptz default now(), source int, target int, filler text)`,
-  );
+  await cluster.run("pgbench", ["-i", "-q", "-s", String(SCALE), "postgres"]);
   return { cluster, program, folder, config, env };
 }
 
-/** Transfers of one transaction each, so many for one question to the server. */
-const BATCH = 50;
-
-/** Transfers between accounts, as fast as one connection makes them with a breath in between. */
+/** pgbench's own transactions (TPC-B) over two connections. @returns how many. */
 async function load({ cluster }: Soak, signal: AbortSignal): Promise<number> {
+  const rate = ["-n", "-c", "2", "-T", String(SLICE_SECONDS), "-R", String(RATE)];
   let count = 0;
-  const account = () => 1 + Math.floor(Math.random() * ACCOUNTS);
   while (!signal.aborted) {
-    const transfers = Array.from({ length: BATCH }, () => {
-      const [source, target] = [account(), account()];
-      return `begin; update accounts set balance = balance - 1 where id = ${source};
-        update accounts set balance = balance + 1 where id = ${target};
-        insert into history (source, target, filler)
-          values (${source}, ${target}, repeat(md5(random()::text), 20)); commit;`;
-    });
-    await cluster.query(transfers.join("\n"));
-    count += BATCH;
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const { output } = await cluster.run("pgbench", [...rate, "postgres"]);
+    const done = /transactions actually processed: (\d+)/.exec(output)?.[1];
+    if (done === undefined) throw new Error(`pgbench said ${output}`);
+    count += Number(done);
   }
   return count;
 }
 
-/** Restores a backup, starts it and adds up. @throws {Error} when the sum is not what it was. */
+/** What every restored copy must be: of one sum, and whole. */
+const BOOKS = `select count(*)::int as transactions, coalesce(sum(delta), 0)::bigint as history,
+  (select sum(abalance)::bigint from pgbench_accounts) as accounts,
+  (select sum(tbalance)::bigint from pgbench_tellers) as tellers,
+  (select sum(bbalance)::bigint from pgbench_branches) as branches,
+  (select count(*)::int from pgbench_accounts) as owners from pgbench_history`;
+
+/** @returns how many transactions a copy has. @throws {Error} when its books do not agree. */
+async function audit(copy: Cluster, { id, atLeast }: { id: string; atLeast: number }) {
+  const [row] = await copy.query(BOOKS);
+  const of = (name: string) => String(row![name]);
+  const sums = ["history", "accounts", "tellers", "branches"].map(of);
+  if (new Set(sums).size !== 1 || of("owners") !== String(SCALE * 100_000)) {
+    throw new Error(`${id} restored has ${of("owners")} accounts, and the sums ${sums.join(", ")}`);
+  }
+  const transactions = Number(row!["transactions"]);
+  if (transactions >= atLeast) return transactions;
+  throw new Error(`${id} restored has ${transactions} transactions, one before had ${atLeast}`);
+}
+
+/** Restores a backup, starts it and adds up. @throws {Error} when the books do not agree. */
 async function restore(
   soak: Soak,
-  { id, number }: { id: string; number: number },
-): Promise<string> {
+  { id, number, atLeast }: { id: string; number: number; atLeast: number },
+): Promise<{ readonly transactions: number; readonly text: string }> {
   const { cluster, program, folder, config, env } = soak;
   const began = performance.now();
   const target = `${folder}/restored-${number}`;
@@ -127,15 +139,12 @@ async function restore(
     while ((await restored.query(ready))[0]!["waits"] === true) {
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
-    const [row] = await restored.query(
-      "select sum(balance)::int as sum, count(*)::int as rows, (select count(*)::int from history) as history from accounts",
-    );
-    const sums = [row!["sum"], row!["rows"]].map(Number);
-    if (sums[0] !== ACCOUNTS * BALANCE || sums[1] !== ACCOUNTS) {
-      throw new Error(`${id} restored has ${sums[1]} accounts with ${sums[0]} together`);
-    }
+    const transactions = await audit(restored, { id, atLeast });
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
-    return `${id} restored and right, ${row!["history"]} transfers, ${seconds} s`;
+    return {
+      transactions,
+      text: `${id} restored and right, ${transactions} transactions, ${seconds} s`,
+    };
   } finally {
     await Deno.remove(target, { recursive: true });
   }
@@ -193,24 +202,29 @@ async function soak(parts: Soak): Promise<boolean> {
     faults.push(String(error));
     return 0;
   });
-  let restored = 0;
+  let [restored, right, transactions] = [0, 0, 0];
   while (performance.now() - began < MINUTES * 60_000 && !stop.signal.aborted) {
     await new Promise((resolve) => setTimeout(resolve, 2000));
     const now = await measure(listen, began).catch(() => undefined);
     if (now && Number.isFinite(now.bytes)) figures.push(now);
     const done = daemon.events.filter(({ event }) => event === "backup.finished");
     if (done.length <= restored) continue;
-    restored = done.length; // of several at once the newest: restores may be slower than backups
-    const id = String(done.at(-1)!["backup_id"]);
-    const line = await restore(parts, { id, number: restored }).catch((error) => {
-      faults.push(String(error));
-      return `FAILED: ${error}`;
-    });
+    const id = String(done[restored++]!["backup_id"]);
+    const line = await restore(parts, { id, number: restored, atLeast: transactions })
+      .then((found) => {
+        right++;
+        transactions = found.transactions;
+        return found.text;
+      })
+      .catch((error) => {
+        faults.push(String(error));
+        return `FAILED: ${error}`;
+      });
     const minute = ((performance.now() - began) / 60_000).toFixed(1).padStart(5);
     console.log(`${minute} min  ${line}, daemon ${formatBytes(now?.bytes ?? 0)}`);
   }
   over.abort();
-  const transfers = await loading;
+  const loaded = await loading;
   daemon.signal("SIGTERM");
   const status = await daemon.status();
   if (status !== 0) faults.push(`the daemon ended with ${status}`);
@@ -219,8 +233,9 @@ async function soak(parts: Soak): Promise<boolean> {
   }
   const count = (event: string) => daemon.events.filter((one) => one.event === event).length;
   console.log(
-    `${count("backup.finished")} backups, ${count("prune.finished")} prunes, ` +
-      `${count("schedule.skipped")} skipped, ${transfers} transfers`,
+    `${count("backup.finished")} backups, ${right} restored and right, ` +
+      `${count("prune.finished")} prunes, ${count("schedule.skipped")} skipped, ` +
+      `${loaded} transactions of pgbench`,
   );
   const grown = growth(figures);
   if (grown !== undefined) faults.push(grown);
