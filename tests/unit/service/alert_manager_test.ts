@@ -5,9 +5,9 @@ import type { Finding } from "../../../src/service/alerts/notice.ts";
 import { DiskFolder } from "../../../src/service/alerts/queue/folder_files.ts";
 import { isQuietTime } from "../../../src/service/alerts/quiet_times.ts";
 import { alertRig } from "../../support/alerts/alert_rig.ts";
+import { campaignSeed, FULL_FAULTS, reportCampaign, trials } from "../../support/campaign.ts";
 import { PowerFailure } from "../../support/alerts/crashing_folder.ts";
 
-const FULL = Deno.env.get("BACKUPCTL_FAULTS") === "full";
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
@@ -241,6 +241,8 @@ Deno.test("AlertManager tells of each beginning at least once, wherever the powe
     crashes: fc.array(fc.nat(50), { maxLength: 3 }),
     seed: fc.nat(),
   });
+  const seed = campaignSeed() % 2 ** 31;
+  const n = trials({ full: 10_000, usual: 500 });
   await fc.assert(
     fc.asyncProperty(plan, async ({ looks, crashes, seed }) => {
       const rig = alertRig();
@@ -283,8 +285,10 @@ Deno.test("AlertManager tells of each beginning at least once, wherever the powe
         assert.ok(events.every((event, at) => event !== events[at - 1]), events.join(" "));
       }
     }),
-    { numRuns: FULL ? 10_000 : 500 },
+    { numRuns: n, seed },
   );
+  const outcome = "each beginning and each end was told";
+  if (FULL_FAULTS) reportCampaign({ what: "alerts, the power failing", n, seed, outcome });
 });
 
 const QUIET = [

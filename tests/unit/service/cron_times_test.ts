@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { CronTimes } from "../../../src/service/service.ts";
+import { campaignSeed, FULL_FAULTS, reportCampaign, trials } from "../../support/campaign.ts";
 import { momentsOf, ZoneTable } from "../../support/cron_oracle.ts";
 import { cronLines, YEARS, ZONES } from "../../support/cron_lines.ts";
 
-const RUNS = Deno.env.get("BACKUPCTL_FAULTS") === "full" ? 100_000 : 1_500;
+const RUNS = trials({ full: 100_000, usual: 1_500 });
 const DAY = 86_400_000;
 
 function times(line: string, zone: string, { from, count = 3 }: { from: string; count?: number }) {
@@ -83,6 +84,8 @@ Deno.test("CronTimes refuses what is no cron line, with the reason", () => {
 
 Deno.test(`CronTimes names the oracle's moments (${RUNS} lines around changes of clocks)`, () => {
   const tables = new Map(ZONES.map((zone) => [zone, new ZoneTable(zone, YEARS)]));
+  const seed = campaignSeed() % 2 ** 31;
+  let named = 0;
   fc.assert(
     fc.property(
       ...[cronLines, fc.constantFrom(...ZONES), fc.nat(), fc.double({ min: -2, max: 2 })] as const,
@@ -105,10 +108,13 @@ Deno.test(`CronTimes names the oracle's moments (${RUNS} lines around changes of
           time = cron.after(time);
         }
         assert.deepEqual(found, expected.slice(0, 301), `${line} in ${timezone}`);
+        named += found.length;
         const last = cron.lastBetween(new Date(from), new Date(to))?.getTime();
         if (expected.length <= 300) assert.equal(last, expected.at(-1), `${line}: the last one`);
       },
     ),
-    { numRuns: RUNS },
+    { numRuns: RUNS, seed },
   );
+  const outcome = `${named} moments, all the oracle's`;
+  if (FULL_FAULTS) reportCampaign({ what: "cron lines and the oracle", n: RUNS, seed, outcome });
 });

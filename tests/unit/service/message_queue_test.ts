@@ -6,11 +6,11 @@ import type { Message } from "../../../src/service/alerts/notice.ts";
 import { DurableFolder } from "../../../src/service/alerts/queue/durable_folder.ts";
 import { DiskFolder } from "../../../src/service/alerts/queue/folder_files.ts";
 import { MessageQueue } from "../../../src/service/alerts/queue/message_queue.ts";
+import { campaignSeed, FULL_FAULTS, reportCampaign, trials } from "../../support/campaign.ts";
 import { CrashingFolder, PowerFailure } from "../../support/alerts/crashing_folder.ts";
 import { FakeClock } from "../../support/alerts/fake_clock.ts";
 import { aMessage } from "../../support/alerts/messages.ts";
 
-const FULL = Deno.env.get("BACKUPCTL_FAULTS") === "full";
 const DAY = 86_400_000;
 
 /** A channel that remembers what it was sent and fails when it is told to. */
@@ -257,6 +257,8 @@ Deno.test("MessageQueue loses nothing that was accepted, wherever the power fail
     crashes: fc.array(fc.nat(60), { maxLength: 3 }),
     seed: fc.nat(),
   });
+  const seed = campaignSeed() % 2 ** 31;
+  const n = trials({ full: 20_000, usual: 1_000 });
   await fc.assert(
     fc.asyncProperty(plan, async ({ steps, crashes, seed }) => {
       const { clock, files, queue, message } = rig();
@@ -290,8 +292,10 @@ Deno.test("MessageQueue loses nothing that was accepted, wherever the power fail
         assert.deepEqual(accepted.filter((id) => !sent.includes(id)), [], `lost on ${name}`);
       }
     }),
-    { numRuns: FULL ? 20_000 : 1_000 },
+    { numRuns: n, seed },
   );
+  const outcome = "nothing that was accepted was lost";
+  if (FULL_FAULTS) reportCampaign({ what: "the queue, the power failing", n, seed, outcome });
 });
 
 Deno.test("MessageQueue survives the power failing at each single operation in turn", async () => {

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ScheduleBook, type ScheduleEntry } from "../../../src/service/service.ts";
+import { campaignSeed, FULL_FAULTS, reportCampaign, trials } from "../../support/campaign.ts";
 import { cronLines, YEARS, ZONES } from "../../support/cron_lines.ts";
 import { ZoneTable } from "../../support/cron_oracle.ts";
 import { live, type Step, type Tally } from "../../support/schedule_world.ts";
 
-const RUNS = Deno.env.get("BACKUPCTL_FAULTS") === "full" ? 100_000 : 1_000;
+const RUNS = trials({ full: 100_000, usual: 1_000 });
 const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000];
 
 const tables = new Map(ZONES.map((zone) => [zone, new ZoneTable(zone, YEARS)]));
@@ -43,6 +44,7 @@ function leap(min: number, max: number): fc.Arbitrary<Step> {
 }
 
 Deno.test(`ScheduleBook decides as the rules do (${RUNS} schedules)`, () => {
+  const seed = campaignSeed() % 2 ** 31;
   const tally: Tally = { starts: 0, late: 0, retries: 0, overlaps: 0, missed: 0, waits: 0 };
   fc.assert(
     fc.property(
@@ -69,9 +71,10 @@ Deno.test(`ScheduleBook decides as the rules do (${RUNS} schedules)`, () => {
         live({ entries, start, steps, durations }, tally);
       },
     ),
-    { numRuns: RUNS },
+    { numRuns: RUNS, seed },
   );
-  console.log(`    ${JSON.stringify(tally)}`);
+  const what = "schedules and the rules over lists";
+  if (FULL_FAULTS) reportCampaign({ what, n: RUNS, seed, outcome: JSON.stringify(tally) });
   for (const [what, count] of Object.entries(tally)) {
     assert.ok(count > RUNS / 40, `too few to mean anything: ${count} ${what}`);
   }

@@ -4,15 +4,16 @@ import type { EntryState } from "../../../src/service/schedule/schedule_entry.ts
 import { DirectoryStore } from "../../../src/storage/directory.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
 import type { ObjectStore } from "../../../src/storage/storage.ts";
+import { campaignSeed, FULL_FAULTS, reportCampaign, trials } from "../../support/campaign.ts";
 import { startS3 } from "../../support/storage/s3_rig.ts";
 
-const ROUNDS = Deno.env.get("BACKUPCTL_FAULTS") === "full" ? 2_000 : 60;
+const ROUNDS = trials({ full: 2_000, usual: 60 });
 
 interface Place extends AsyncDisposable {
   readonly store: ObjectStore;
 }
 
-const places: readonly (readonly [name: string, open: () => Promise<Place>])[] = [
+const places: readonly (readonly [name: string, open: (seed: number) => Promise<Place>])[] = [
   ["memory", () => Promise.resolve({ store: new MemoryStore(), [Symbol.asyncDispose]: nothing })],
   ["a folder", async () => {
     const path = await Deno.makeTempDir();
@@ -20,8 +21,8 @@ const places: readonly (readonly [name: string, open: () => Promise<Place>])[] =
     return { store, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
   }],
   ["S3", () => Promise.resolve(startS3())],
-  ["S3 that loses answers, refuses and repeats", () => {
-    const rig = startS3();
+  ["S3 that loses answers, refuses and repeats", (seed) => {
+    const rig = startS3({ server: { seed } });
     const put = { method: "PUT", key: /schedule\.json/ };
     rig.server.fail({ ...put, probability: 0.2 }, { kind: "lost answer" });
     rig.server.fail({ ...put, probability: 0.1 }, { kind: "twice" });
@@ -54,7 +55,7 @@ function counted(states: ReadonlyMap<string, EntryState>): ReadonlyMap<string, E
 
 for (const [name, open] of places) {
   Deno.test(`ScheduleLedger has one leader, who hands over, in ${name}`, async () => {
-    await using place = await open();
+    await using place = await open(1);
     const [a, b] = [ledgerOf(place.store, "a"), ledgerOf(place.store, "b")];
     while (!await a.attend());
     assert.equal(await b.attend(), false);
@@ -67,7 +68,8 @@ for (const [name, open] of places) {
   });
 
   Deno.test(`ScheduleLedger loses nothing that a leader has kept, in ${name} (${ROUNDS} rounds)`, async () => {
-    await using place = await open();
+    const seed = FULL_FAULTS ? campaignSeed() : 1;
+    await using place = await open(seed);
     const clocks = [0, 1, 2].map(() => ({ steady: 0 }));
     const daemons = clocks.map((clock, index) => ledgerOf(place.store, `h${index}`, clock));
     let kept = 0;
@@ -81,15 +83,20 @@ for (const [name, open] of places) {
         daemons.map((daemon) => daemon.save(counted(daemon.states)).catch(() => undefined)),
       );
       const successes = results.filter((result) => result === true).length;
-      assert.ok(successes <= 1, `${successes} daemons kept at once in round ${round}`);
+      assert.ok(
+        successes <= 1,
+        `${successes} daemons kept at once in round ${round}, seed ${seed}`,
+      );
       kept += successes;
     }
     const text = await new Response(await place.store.get(ledgerKey("main"))).text();
     const count = Date.parse(JSON.parse(text).entries.count.due);
     // A put whose answer never came may have been kept without the daemon's knowing.
-    if (name.includes("loses")) assert.ok(count >= kept, `${count} of ${kept}`);
+    if (name.includes("loses")) assert.ok(count >= kept, `${count} of ${kept}, seed ${seed}`);
     else assert.equal(count, kept);
     assert.ok(kept > ROUNDS / 3, `only ${kept} were kept`);
+    const figures = { what: `the schedule's ledger in ${name}`, n: ROUNDS, seed };
+    if (FULL_FAULTS) reportCampaign({ ...figures, outcome: `${kept} kept, ${count} written` });
   });
 }
 
