@@ -2,9 +2,10 @@ import type { BackupManifest } from "../../catalog/catalog.ts";
 import { isBackupId } from "../../domain/backup_id.ts";
 import { IntegrityError, ObjectMissingError } from "../../domain/errors.ts";
 import { parseLsn } from "../../domain/lsn.ts";
-import { parseTimelineHistory } from "../../domain/timeline_history.ts";
+import { parseTimelineHistory, type TimelineHistory } from "../../domain/timeline_history.ts";
 import { DEFAULT_WAL_SEGMENT_BYTES, lastSegmentNumber, segmentNumber } from "../../domain/wal.ts";
-import type { ObjectInfo, ObjectStore, ReadOptions } from "../../storage/storage.ts";
+import { parseWalKey, timelineFolder, walFolder, type WalPlace } from "../../domain/wal_key.ts";
+import type { ListOptions, ObjectInfo, ObjectStore, ReadOptions } from "../../storage/storage.ts";
 import { WalStock } from "./wal_stock.ts";
 
 /** A folder below `backups/`. */
@@ -39,8 +40,8 @@ export interface StockOptions extends ReadOptions {
 const HISTORY_LIMIT_BYTES = 128 * 1024;
 
 /**
- * Lists everything of a cluster once, from its first key to its last. Memory grows with the number
- * of backups and of gaps, not with the number of objects.
+ * Lists everything of a cluster once, from its first key to its last, and its history files before.
+ * Memory grows with the number of backups and of gaps, not with the number of objects.
  *
  * @throws {StorageError} when the store cannot be asked: a repository half seen is not known.
  */
@@ -52,13 +53,15 @@ export async function takeStock(
   for await (const info of store.list(`${cluster}/`, reading)) {
     const [system = "", room = ""] = info.key.slice(cluster.length + 1).split("/", 2);
     if (!/^\d{1,20}$/.test(system)) continue;
-    const taker = systems.get(system) ?? new SystemTaker(cluster, system, manifests);
-    systems.set(system, taker);
+    let taker = systems.get(system);
+    if (!taker) {
+      const place = { cluster, systemIdentifier: system };
+      taker = new SystemTaker(place, manifests, await readHistories(store, place, reading));
+      systems.set(system, taker);
+    }
     taker.take(room, info);
   }
-  const stocks: SystemStock[] = [];
-  for (const taker of systems.values()) stocks.push(await taker.finish(store, reading));
-  return stocks;
+  return [...systems.values()].map((taker) => taker.finish());
 }
 
 class SystemTaker {
@@ -70,16 +73,21 @@ class SystemTaker {
   readonly #wal: WalStock;
   #open: FolderTaker | undefined;
 
-  constructor(cluster: string, systemIdentifier: string, manifests: readonly BackupManifest[]) {
+  constructor(
+    place: WalPlace,
+    manifests: readonly BackupManifest[],
+    histories: ReadonlyMap<number, TimelineHistory>,
+  ) {
+    const { cluster, systemIdentifier } = place;
     const own = manifests.filter((manifest) => manifest.systemIdentifier === systemIdentifier);
     this.#prefix = `${cluster}/${systemIdentifier}/`;
     this.#systemIdentifier = systemIdentifier;
     this.#manifests = new Map(own.map((manifest) => [manifest.id, manifest]));
     this.#segmentBytes = own.findLast(({ walSegmentBytes }) => walSegmentBytes !== null)
       ?.walSegmentBytes ?? DEFAULT_WAL_SEGMENT_BYTES;
-    const place = { cluster, systemIdentifier };
-    const cuts = cutsOf(own, this.#segmentBytes);
-    this.#wal = new WalStock(place, { segmentBytes: this.#segmentBytes, cuts });
+    const segmentBytes = this.#segmentBytes;
+    const cuts = cutsOf(own, { histories, segmentBytes });
+    this.#wal = new WalStock(place, { segmentBytes, cuts, histories });
   }
 
   take(room: string, info: ObjectInfo): void {
@@ -95,12 +103,8 @@ class SystemTaker {
     this.#open.take(path.join("/"), info);
   }
 
-  async finish(store: ObjectStore, reading: ReadOptions): Promise<SystemStock> {
+  finish(): SystemStock {
     this.#close();
-    for (const [timeline, key] of this.#wal.historyKeys) {
-      const history = await readHistory(store, { timeline, key, ...reading });
-      if (history) this.#wal.histories.set(timeline, history);
-    }
     return {
       systemIdentifier: this.#systemIdentifier,
       segmentBytes: this.#segmentBytes,
@@ -150,15 +154,55 @@ class FolderTaker {
   }
 }
 
-/** Where the need for the log may begin and end. */
-function cutsOf(manifests: readonly BackupManifest[], segmentBytes: number): ReadonlySet<number> {
+/**
+ * Where the need for the log may begin and end: at backups, and where timelines were left. Without
+ * the latter a piece would reach further once the backups that cut it are gone, and a removal that
+ * was cut off would be finished by another plan than it was begun with.
+ */
+function cutsOf(
+  manifests: readonly BackupManifest[],
+  { histories, segmentBytes }: {
+    readonly histories: ReadonlyMap<number, TimelineHistory>;
+    readonly segmentBytes: number;
+  },
+): ReadonlySet<number> {
   const cuts = new Set<number>();
   for (const { startLsn, stopLsn } of manifests) {
     if (startLsn === null || stopLsn === null) continue;
     cuts.add(segmentNumber(parseLsn(startLsn), segmentBytes));
     cuts.add(lastSegmentNumber(parseLsn(stopLsn), segmentBytes) + 1);
   }
+  for (const { ancestors } of histories.values()) {
+    for (const { switchLsn } of ancestors) cuts.add(segmentNumber(switchLsn, segmentBytes) + 1);
+  }
   return cuts;
+}
+
+/** Every history file that makes sense. Skips the segments: a request or two for each timeline. */
+async function readHistories(
+  store: ObjectStore,
+  place: WalPlace,
+  reading: ReadOptions,
+): Promise<ReadonlyMap<number, TimelineHistory>> {
+  const histories = new Map<number, TimelineHistory>();
+  const prefix = walFolder(place);
+  let startAfter: string | undefined = "";
+  while (startAfter !== undefined) {
+    const options: ListOptions = { ...reading, ...(startAfter && { startAfter }) };
+    startAfter = undefined;
+    for await (const { key } of store.list(prefix, options)) {
+      const name = parseWalKey(place, key);
+      if (name?.kind === "segment") {
+        startAfter = `${timelineFolder(place, name.timeline).slice(0, -1)}0`; // "0" follows "/"
+        break;
+      }
+      if (name?.kind !== "history") continue;
+      const { timeline } = name;
+      const history = await readHistory(store, { timeline, key, ...reading });
+      if (history) histories.set(timeline, history);
+    }
+  }
+  return histories;
 }
 
 /** Undefined when it makes no sense: then nothing is known of where the timeline came from. */

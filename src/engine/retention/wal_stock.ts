@@ -6,9 +6,8 @@ import type { SideFile, WalPiece } from "./prune_model.ts";
 
 /** The log of one system, as a listing of it comes by. Memory grows with the gaps and the cuts. */
 export class WalStock {
-  readonly histories = new Map<number, TimelineHistory>();
-  /** Keys of history files, by timeline. */
-  readonly historyKeys = new Map<number, string>();
+  /** Of the timelines whose history file was there and made sense. */
+  readonly histories: ReadonlyMap<number, TimelineHistory>;
   readonly sideFiles: SideFile[] = [];
   segments = 0;
   readonly #place: WalPlace;
@@ -19,11 +18,13 @@ export class WalStock {
   /** @param cuts pieces never reach across these numbers. */
   constructor(
     place: WalPlace,
-    { segmentBytes, cuts }: {
+    { segmentBytes, cuts, histories }: {
       readonly segmentBytes: number;
       readonly cuts: ReadonlySet<number>;
+      readonly histories: ReadonlyMap<number, TimelineHistory>;
     },
   ) {
+    this.histories = histories;
     this.#place = place;
     this.#segmentBytes = segmentBytes;
     this.#cuts = cuts;
@@ -37,8 +38,7 @@ export class WalStock {
   /** The next object of the listing. Strangers are nobody's to remove. */
   take(info: ObjectInfo): void {
     const name = parseWalKey(this.#place, info.key);
-    if (!name) return;
-    if (name.kind === "history") return void this.historyKeys.set(name.timeline, info.key);
+    if (!name || name.kind === "history") return;
     const number = numberOfName(name, this.#segmentBytes);
     if (number === undefined) return;
     if (name.kind === "segment") this.#segment({ timeline: name.timeline, number }, info);
