@@ -108,7 +108,11 @@ async function serve(parts: Parts, options: DaemonOptions): Promise<number> {
   const storage = new StorageHistory(context.clock);
   keeper.onTick(async () => await storage.refresh(parts.loaded.config, context).catch(() => {}));
   const listener = listen(parts, { options, keeper, runs, alerts, storage });
-  const onReload = () => void reload(parts);
+  let reloading = Promise.resolve();
+  // One at a time, so that the file that was read last is the one that applies.
+  const onReload = () => {
+    reloading = reloading.then(() => reload(parts)).finally(() => keeper.hurry());
+  };
   Deno.addSignalListener("SIGHUP", onReload);
   try {
     const count = scheduler.snapshot().length;

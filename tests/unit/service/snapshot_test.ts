@@ -3,6 +3,7 @@ import { openRepository } from "../../../src/catalog/repository.ts";
 import { systemClock } from "../../../src/domain/clock.ts";
 import { PostgresError } from "../../../src/domain/errors.ts";
 import { gatherSnapshot, SnapshotKeeper } from "../../../src/service/service.ts";
+import { withDeadline } from "../../../src/service/with_deadline.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
 import { aSnapshot } from "../../support/alerts/snapshots.ts";
 
@@ -75,6 +76,61 @@ Deno.test("SnapshotKeeper keeps the last snapshot when gathering fails", async (
   await keeper.refresh(signal);
   assert.equal(keeper.latest?.cluster, "main");
   assert.equal(errors.length, 1);
+});
+
+/** What is waited for, or a failure after ten seconds. */
+async function inTime(work: Promise<unknown>): Promise<void> {
+  await withDeadline(() => work, { limit: 10_000, late: () => new Error("it took too long") });
+}
+
+Deno.test("SnapshotKeeper looks again soon when the repository did not answer", async () => {
+  let steady = 0;
+  const third = Promise.withResolvers<void>();
+  const controller = new AbortController();
+  const answers = [aSnapshot(), aSnapshot({ repository: undefined })];
+  let gathered = 0;
+  const keeper = new SnapshotKeeper({
+    clock: { now: () => new Date(0), monotonic: () => steady },
+    everyMs: 5,
+    gather: () => {
+      gathered++;
+      if (gathered === 3) third.resolve();
+      // A minute of waiting for a store, and of telling people by a channel that is down.
+      if (gathered > 1) steady += 60_000;
+      return Promise.resolve(answers[Math.min(gathered, 2) - 1]!);
+    },
+    onError: () => {},
+  });
+  keeper.onTick(() => void (steady += 60_000));
+  const running = keeper.run(controller.signal);
+  await inTime(third.promise);
+  controller.abort();
+  await running;
+});
+
+Deno.test("SnapshotKeeper looks at once when it is told to, also while it looks", async () => {
+  const controller = new AbortController();
+  const looks: PromiseWithResolvers<void>[] = [1, 2, 3, 4].map(() => Promise.withResolvers());
+  let gathered = 0;
+  const keeper = new SnapshotKeeper({
+    clock: systemClock,
+    everyMs: 3_600_000,
+    gather: () => {
+      looks[gathered++]!.resolve();
+      if (gathered === 2) keeper.hurry();
+      return Promise.resolve(aSnapshot());
+    },
+    onError: () => {},
+  });
+  const told = Promise.withResolvers<void>();
+  keeper.onTick(() => told.resolve());
+  const running = keeper.run(controller.signal);
+  await told.promise;
+  keeper.hurry();
+  await inTime(Promise.all(looks.slice(0, 3).map(({ promise }) => promise)));
+  controller.abort();
+  await running;
+  assert.equal(gathered, 3);
 });
 
 Deno.test("SnapshotKeeper gathers a twentieth of the time at most", async () => {
