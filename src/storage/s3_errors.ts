@@ -64,7 +64,8 @@ function explain(failure: S3Failure, call: S3Call, settings: S3Settings): Explan
   if (failure.status === undefined) return explainSilence(failure, settings);
   const { code, message, status, region } = failure;
   const said = message === code || code === "Unknown" ? message : `${code}: ${message}`;
-  if (region !== undefined && isWrongRegion(failure)) {
+  // MinIO names the region in every answer, those to requests that are wrong otherwise too.
+  if (region !== undefined && region !== settings.region && isWrongRegion(failure)) {
     return {
       what: `the bucket is in the region ${region}`,
       hint: `set repository.region to ${region}`,
@@ -117,9 +118,12 @@ function hintOf(
     case "NotImplemented":
       return `this provider lacks something that ${operation} needs: see docs on S3 providers`;
   }
-  if (code.startsWith("KMS.")) {
-    return `KMS refuses the key ${kmsKeyId ?? "of the account"}: is it enabled, in this region, ` +
-      "and are kms:GenerateDataKey and kms:Decrypt allowed?";
+  // AWS: `KMS.DisabledException`; MinIO: `kms:KeyNotFound`.
+  if (/^kms[.:]/i.test(code)) {
+    return `KMS refuses the key ${
+      kmsKeyId ?? "of the account"
+    }: does it exist, is it enabled, in ` +
+      "this region, and are kms:GenerateDataKey and kms:Decrypt allowed?";
   }
   return status === 301 ? "is repository.region the bucket's region?" : undefined;
 }

@@ -13,7 +13,7 @@ const MAX_ERROR_LENGTH = 64 * 1024;
 /** Takes a refusal apart, its body included. */
 export async function readFailure(answer: LightAnswer): Promise<S3Failure> {
   const text = await readText(answer, MAX_ERROR_LENGTH).catch(() => "");
-  const code = /<Code>([A-Za-z0-9._]{1,100})<\/Code>/.exec(text)?.[1];
+  const code = /<Code>([A-Za-z0-9._:]{1,100})<\/Code>/.exec(text)?.[1];
   return new S3Failure({
     $metadata: { httpStatusCode: answer.status },
     $response: { statusCode: answer.status, headers: Object.fromEntries(answer.headers) },

@@ -13,6 +13,7 @@ import {
   StorageError,
 } from "../../src/domain/errors.ts";
 import type { ObjectInfo, ObjectStore } from "../../src/storage/storage.ts";
+import { copies } from "./object_copies.ts";
 import {
   bytesOf,
   content,
@@ -76,6 +77,7 @@ function contractTests(options: ContractOptions): Readonly<Record<string, Test>>
     ...ranges(bigBytes),
     ...absence(),
     ...conditions(bigBytes),
+    ...copies(bigBytes),
     ...failures(bigBytes),
     ...listings(),
     ...(streamedBytes > 0 ? memory(streamedBytes) : {}),

@@ -27,4 +27,8 @@ export const S3_DIFFERENCES: Readonly<Record<string, Readonly<Record<string, str
       "delete() removes what is there and passes over what is not",
     ]),
   },
+  // MinIO 2025, a single drive
+  minio: each("refuses to list a prefix with a segment . or .. (XMinioInvalidResourceName)", [
+    "list() of a prefix that nothing has is empty",
+  ]),
 };

@@ -14,6 +14,10 @@ const DIFFERENCES: Readonly<Record<string, Readonly<Record<string, string>>>> = 
     "delete() removes what is there and passes over what is not":
       "rclone answers InternalError where a folder has the key's name",
   },
+  minio: {
+    "list() of a prefix that nothing has is empty":
+      "MinIO refuses to list a prefix with a segment . or ..",
+  },
 };
 const SIZES = { bigBytes: 3 * 1024 * 1024 + 17, streamedBytes: 0 };
 

@@ -7,6 +7,8 @@ import { S3Server } from "./s3_server/s3_server.ts";
 /** How to reach a server. */
 export interface LightServer {
   readonly name: string;
+  /** A key of its key management, when it has one. */
+  readonly kmsKey: string | undefined;
   readonly options: Omit<S3LightOptions, "bucket" | "prefix">;
 }
 
@@ -18,7 +20,7 @@ export const SMALL_SERVER_KEYS = {
 
 /**
  * The real servers that `BACKUPCTL_TEST_S3_ENDPOINT` names, separated by blanks or commas:
- * `http://key:secret@host:port?name=NAME&ca=FILE`.
+ * `http://key:secret@host:port?name=NAME&ca=FILE&kms=KEY`.
  */
 export function realServers(): readonly LightServer[] {
   const listed = (Deno.env.get("BACKUPCTL_TEST_S3_ENDPOINT") ?? "").split(/[\s,]+/);
@@ -35,7 +37,8 @@ export function realServers(): readonly LightServer[] {
       ...{ endpoint: url.origin, region, credentials, caCerts, allowHttp: true },
       ...(caFile && { caFile }),
     };
-    return { name: url.searchParams.get("name") ?? url.host, options };
+    const kmsKey = url.searchParams.get("kms") ?? undefined;
+    return { name: url.searchParams.get("name") ?? url.host, kmsKey, options };
   });
 }
 

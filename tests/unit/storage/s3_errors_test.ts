@@ -119,6 +119,30 @@ for (const [call, hint] of permissions) {
   });
 }
 
+Deno.test("S3Store blames the region only when another one is set", async () => {
+  const bad = {
+    ...{ kind: "error", status: 400, code: "InvalidRequest", message: "no such thing" },
+    headers: { "x-amz-bucket-region": "eu-west-1" },
+  } as const;
+  await using same = startS3({ server: { region: "eu-west-1" }, store: { region: "eu-west-1" } });
+  same.server.fail({}, bad);
+  await rejects(same.store.put("key", text("x")), /InvalidRequest: no such thing/);
+  await using other = startS3();
+  other.server.fail({}, bad);
+  await rejects(other.store.put("key", text("x")), /the bucket is in the region eu-west-1/);
+});
+
+Deno.test("S3Store names the KMS key that the store refuses", async () => {
+  for (const code of ["KMS.NotFoundException", "kms:KeyNotFound"]) {
+    await using rig = startS3({ store: { sse: "aws:kms", kmsKeyId: "key-7" } });
+    rig.server.fail({}, { kind: "error", status: 400, code });
+    await rejects(rig.store.put("key", text("x")), (error: StorageError) => {
+      match(error.hint ?? "", /^KMS refuses the key key-7: /);
+      return true;
+    });
+  }
+});
+
 Deno.test("S3Store corrects a clock that is an hour off", async () => {
   for (const clockSkew of [-3_600_000, 3_600_000]) {
     await using rig = startS3({ server: { clockSkew } });
