@@ -38,6 +38,19 @@ for (const { what, action } of PASSING) {
   });
 }
 
+Deno.test("put() asks for encryption and storage class with every object", async () => {
+  await using server = S3Server.start();
+  const kms = { sse: "aws:kms", kmsKeyId: "key-1", bucketKey: true } as const;
+  const store = storeOn(server, { ...kms, storageClass: "STANDARD_IA" });
+  await store.put("key", text("x"), { ifAbsent: true });
+  const { headers } = server.bucket().objects.get("key")!;
+  assert.equal(headers["x-amz-server-side-encryption"], "aws:kms");
+  assert.equal(headers["x-amz-server-side-encryption-aws-kms-key-id"], "key-1");
+  assert.equal(headers["x-amz-server-side-encryption-bucket-key-enabled"], "true");
+  assert.equal(headers["x-amz-storage-class"], "STANDARD_IA");
+  await store.close();
+});
+
 Deno.test("put() without an etag in the answer is not taken for stored", async () => {
   await using server = S3Server.start();
   const store = storeOn(server);
