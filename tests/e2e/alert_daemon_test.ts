@@ -7,7 +7,7 @@ import { spawnCli } from "../support/run_cli.ts";
 
 /** Waits until something is there. */
 async function until<T>(what: string, look: () => T | undefined | false): Promise<T> {
-  const end = performance.now() + 30_000;
+  const end = performance.now() + 120_000;
   while (performance.now() < end) {
     const found = look();
     if (found) return found;

@@ -176,7 +176,7 @@ async function flip(path: string, offset: number): Promise<void> {
 
 /** What happens in another process is asked for again and again. */
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  const end = Date.now() + 20_000;
+  const end = Date.now() + 60_000;
   while (!await condition()) {
     if (Date.now() > end) throw new Error(`never came: ${condition}`);
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -118,7 +118,7 @@ Deno.test("--timeout ends a run that waits for a server that never answers", asy
   const started = performance.now();
   const result = await runCli(["backup", "full", "--timeout", "1s"], { env });
   assertFailure(result, { status: 1, error: /gave up after 1\.0 s/, hint: /more time/ });
-  assert.ok(performance.now() - started < 15_000);
+  assert.ok(performance.now() - started < 40_000);
 });
 
 Deno.test("a host that has no address exits with 5", async () => {

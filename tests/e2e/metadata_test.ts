@@ -230,13 +230,13 @@ Deno.test("the index in PostgreSQL", async (t) => {
     const { host, port, user, database } = connection;
     const blocker = postgres({ host, port, user, database, max: 1 });
     await using client = new SqlServer(connection);
-    const metadata = new MetadataManager(client, { cluster, deadlineMs: 500 });
+    const metadata = new MetadataManager(client, { cluster, deadlineMs: 3_000 });
     await metadata.prepare();
     await blocker.unsafe("BEGIN; LOCK TABLE backupctl.runs; LOCK TABLE backupctl.backups");
     const begun = performance.now();
     await assert.rejects(metadata.recordRun(sampleRun()), PostgresError);
     await assert.rejects(metadata.recordBackup(sampleManifest()), PostgresError);
-    assert.ok(performance.now() - begun < 2 * 500 + 1000);
+    assert.ok(performance.now() - begun < 2 * 3_000 + 10_000);
     const waiting = await server.query(
       "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%.runs%'",
     );
@@ -248,11 +248,11 @@ Deno.test("the index in PostgreSQL", async (t) => {
     using deaf = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = deaf.addr as Deno.NetAddr;
     const accepted = deaf.accept();
-    const server = new SqlServer({ ...connection, port, connectTimeout: 2 });
+    const server = new SqlServer({ ...connection, port, connectTimeout: 60 });
     const metadata = new MetadataManager(server, { cluster, deadlineMs: 300 });
     const begun = performance.now();
     await assert.rejects(metadata.recordRun(sampleRun()), /did not answer within 300 ms/);
-    assert.ok(performance.now() - begun < 1500);
+    assert.ok(performance.now() - begun < 20_000);
     (await accepted).close();
     await server.close();
   });

@@ -180,7 +180,7 @@ Deno.test("a backup that the daemon's end cuts off leaves nothing, and is taken 
   const begun = performance.now();
   daemon.signal("SIGTERM");
   assert.equal(await daemon.status(), 0, daemon.text);
-  assert.ok(performance.now() - begun < 30_000, "it did not end within 30 seconds");
+  assert.ok(performance.now() - begun < 60_000, "it did not end within a minute");
   assert.equal((await folder.run("full"))?.outcome, "interrupted");
   const left = (await folder.keys()).filter((key) => key.includes("/backups/"));
   assert.deepEqual(left, [], "something of the backup was left");
@@ -212,7 +212,9 @@ Deno.test(`no moment comes twice, and none is forgotten, in ${LIVES} lives of a 
       lastDue = String(due);
     }
     const run = await folder.run("tick");
-    assert.equal(run?.due, lastDue, "the ledger does not know the last run that began");
+    // Written before a run begins: it may be ahead by one that was cut off before it was told.
+    const isAhead = String(run?.due) > lastDue && run?.outcome === "running";
+    assert.ok(run?.due === lastDue || isAhead, `the ledger does not know of ${lastDue}`);
   }
 });
 

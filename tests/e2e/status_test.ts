@@ -51,7 +51,7 @@ Deno.test("status of a folder as the real ones are", async (t) => {
     });
 
     await t.step("status --watch writes lines until its time is over", async () => {
-      const { status, stdout } = await runCli(["status", "--watch", "--timeout", "2s"], { env });
+      const { status, stdout } = await runCli(["status", "--watch", "--timeout", "4s"], { env });
       assert.equal(status, 0);
       assert.match(stdout, /^\S+Z main: 7 backups, newest 20261123T030000Z-L .* stored\n$/);
     });
@@ -66,7 +66,7 @@ Deno.test("status of a folder as the real ones are", async (t) => {
         const { status, stdout } = await runCli(["status"], { env: { ...env, ...server } });
         assert.equal(status, 0);
         assert.match(stdout, /7 backups/);
-        assert.ok(performance.now() - begun < 20_000);
+        assert.ok(performance.now() - begun < 40_000);
       },
     );
   });
