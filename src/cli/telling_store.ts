@@ -13,7 +13,7 @@ export function tellingRefusedDeletes(
   tell: (error: StorageError) => void,
 ): ObjectStore {
   let told = false;
-  const { abortUploads, close } = store;
+  const { abortUploads, close, copy } = store;
   return {
     location: store.location,
     put: (key, body, options) => store.put(key, body, options),
@@ -29,6 +29,7 @@ export function tellingRefusedDeletes(
         throw error;
       }
     },
+    ...(copy && { copy: copy.bind(store) }),
     ...(abortUploads && { abortUploads: abortUploads.bind(store) }),
     ...(close && { close: close.bind(store) }),
   };

@@ -12,6 +12,7 @@ import { reapUnfinished, UnfinishedFiles } from "./directory_unfinished.ts";
 import { checkKey, checkMetadata, RESERVED_SEGMENT } from "./object_key.ts";
 import { PendingFile } from "./pending_file.ts";
 import type {
+  CopyOptions,
   DeleteOptions,
   ListOptions,
   ObjectInfo,
@@ -127,6 +128,23 @@ export class DirectoryStore implements ObjectStore {
     keys.forEach(checkKey);
     const { tree, metadata } = await this.#open();
     await removeObjects(keys, { location: this.location, tree, metadata, signal, guard });
+  }
+
+  async copy(
+    from: string,
+    to: string,
+    options: CopyOptions,
+  ): Promise<ObjectInfo | undefined> {
+    options.signal?.throwIfAborted();
+    checkKey(from);
+    checkKey(to);
+    const { tree, metadata } = await this.#prepare();
+    // Only backups copy: a push of WAL does not load it.
+    const { linkObject } = await import("./directory_copy.ts");
+    const info = await linkObject(tree, { from, to, ...options });
+    if (!info) return undefined;
+    await metadata.remove(to);
+    return { ...describe(to, info), metadata: {} };
   }
 
   async abortUploads(

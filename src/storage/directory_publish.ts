@@ -6,7 +6,13 @@ import { RESERVED_SEGMENT } from "./object_key.ts";
 /** How long another process may hold the lock, which takes it milliseconds. */
 const LOCK_TIMEOUT_MS = 30_000;
 /** What file systems answer that know no hard links: FAT and exFAT, some FUSE and SMB mounts. */
-const NO_LINKS = new Set(["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"]);
+export const NO_LINKS: ReadonlySet<string> = new Set([
+  "EPERM",
+  "ENOTSUP",
+  "EOPNOTSUPP",
+  "ENOSYS",
+  "EMLINK",
+]);
 
 interface Publication {
   readonly key: string;

@@ -1,10 +1,18 @@
+import { createHash } from "node:crypto";
 import { systemClock } from "../domain/clock.ts";
 import type { Bytes } from "../domain/bytes.ts";
 import { ObjectExistsError, ObjectMissingError } from "../domain/errors.ts";
 import { type Body, cancelBody, consume } from "./body.ts";
 import { type ByteRange, checkRange, outsideError } from "./byte_range.ts";
 import { checkKey, checkMetadata, compareKeys } from "./object_key.ts";
-import type { DeleteOptions, ObjectInfo, ObjectStore, PutOptions, ReadOptions } from "./storage.ts";
+import type {
+  CopyOptions,
+  DeleteOptions,
+  ObjectInfo,
+  ObjectStore,
+  PutOptions,
+  ReadOptions,
+} from "./storage.ts";
 
 const CHUNK_BYTES = 65_536;
 
@@ -81,6 +89,21 @@ export class MemoryStore implements ObjectStore {
     keys.forEach(checkKey);
     guard?.();
     for (const key of keys) await Promise.resolve(this.#objects.delete(key));
+  }
+
+  async copy(
+    from: string,
+    to: string,
+    { sha256, size, signal }: CopyOptions,
+  ): Promise<ObjectInfo | undefined> {
+    signal?.throwIfAborted();
+    checkKey(from);
+    checkKey(to);
+    const bytes = (await Promise.resolve(this.#objects.get(from)))?.bytes;
+    if (bytes?.length !== size) return undefined;
+    if (createHash("sha256").update(bytes).digest("hex") !== sha256) return undefined;
+    this.#checkConditions(to, { ifAbsent: true });
+    return this.#store(to, bytes, {});
   }
 
   #checkConditions(key: string, { ifAbsent = false, ifMatch }: PutOptions): void {

@@ -1,10 +1,11 @@
 import type { Bytes } from "../domain/bytes.ts";
-import { StorageError } from "../domain/errors.ts";
+import { ObjectExistsError, StorageError } from "../domain/errors.ts";
 import { type Body, cancelBody, consume } from "./body.ts";
 import { type ByteRange, checkRange } from "./byte_range.ts";
 import { checkKey, checkMetadata, MAX_KEY_BYTES } from "./object_key.ts";
 import { PartCutter } from "./part_cutter.ts";
 import { S3CallError, S3Connection, type S3Internals } from "./s3_connection.ts";
+import { copyObject } from "./s3_copy.ts";
 import { deleteObjects } from "./s3_delete.ts";
 import { s3Location } from "./s3_errors.ts";
 import { listObjects } from "./s3_list.ts";
@@ -14,7 +15,14 @@ import { partSizes } from "./s3_part_sizes.ts";
 import { abortUploads } from "./s3_uploads.ts";
 import { getObject, openObject } from "./s3_read.ts";
 import { quotedEtag, S3Write, userMetadata } from "./s3_write.ts";
-import type { DeleteOptions, ObjectInfo, ObjectStore, PutOptions, ReadOptions } from "./storage.ts";
+import type {
+  CopyOptions,
+  DeleteOptions,
+  ObjectInfo,
+  ObjectStore,
+  PutOptions,
+  ReadOptions,
+} from "./storage.ts";
 
 export type { S3Options, S3Retry } from "./s3_options.ts";
 
@@ -94,6 +102,20 @@ export class S3Store implements ObjectStore {
     signal?.throwIfAborted();
     keys.forEach((key) => this.#checkKey(key));
     await deleteObjects(this.#connection, { keys, signal, guard });
+  }
+
+  async copy(
+    from: string,
+    to: string,
+    options: CopyOptions,
+  ): Promise<ObjectInfo | undefined> {
+    this.#checkKey(to);
+    const { etag, size, signal } = options;
+    const found = await this.head(from, signal ? { signal } : {});
+    // Some stores copy whatever the condition says: so it is looked at here as well.
+    if (etag === undefined || found?.etag !== etag || found.size !== size) return undefined;
+    if (await this.head(to, signal ? { signal } : {})) throw new ObjectExistsError(to);
+    return await copyObject(this.#connection, { from, to, ...options, etag });
   }
 
   async abortUploads(

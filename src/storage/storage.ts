@@ -60,6 +60,16 @@ export interface DeleteOptions extends ReadOptions {
   readonly guard?: () => void;
 }
 
+/** What {@link ObjectStore.copy} must find. */
+export interface CopyOptions extends ReadOptions {
+  /** Bytes as stored. */
+  readonly size: number;
+  /** SHA-256 of the stored bytes, in lower-case hexadecimal. */
+  readonly sha256: string;
+  /** As {@link ObjectStore.put} answered when these bytes were stored; absent: it gave none. */
+  readonly etag?: string;
+}
+
 /** Where objects live. A failed call leaves no object and no upload behind. */
 export interface ObjectStore {
   /** For messages and plans: `s3://my-bucket/backupctl` or `/var/lib/backups`. Holds no secret. */
@@ -98,6 +108,18 @@ export interface ObjectStore {
    * @throws {StorageError} naming the keys that the store refused to remove.
    */
   delete(keys: readonly string[], options?: DeleteOptions): Promise<void>;
+
+  /**
+   * Stores under `to` what lies under `from`, without its bytes passing through the network where
+   * the store can do that, if it is certain to be what the options say: by its hash, or, where only
+   * the store could tell that, by the etag that it has had since it was stored. Neither its length
+   * nor a time is proof. Its metadata stays behind. Stores without such a thing leave it out.
+   *
+   * @returns undefined when it is absent or not certain to be that; then nothing is stored.
+   * @throws {ObjectExistsError} when `to` is taken.
+   * @throws {StorageError} when the store cannot be reached or refuses.
+   */
+  copy?(from: string, to: string, options: CopyOptions): Promise<ObjectInfo | undefined>;
 
   /**
    * Gives up unfinished uploads under `prefix` that were begun before `before`.

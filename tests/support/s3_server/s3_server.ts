@@ -7,6 +7,7 @@
  */
 import { type FaultAction, type FaultMatch, Faults } from "./faults.ts";
 import { type HttpAnswer, type HttpRequest, serveConnection } from "./http_connection.ts";
+import { copyObject } from "./copy_api.ts";
 import {
   abortUpload,
   completeUpload,
@@ -256,7 +257,7 @@ function route(
   options: ServerOptions,
   hide: number,
 ): HttpAnswer {
-  const { method, key, query } = request;
+  const { method, key, query, headers } = request;
   if (key === "") {
     if (method === "POST" && query.has("delete")) return deleteObjects(bucket, request, options);
     if (method === "GET" && query.has("uploads")) {
@@ -270,6 +271,9 @@ function route(
     if (method === "PUT") return uploadPart(bucket, request, options);
     if (method === "POST") return completeUpload(bucket, request, options);
     if (method === "DELETE") return abortUpload(bucket, request);
+  }
+  if (method === "PUT" && headers.has("x-amz-copy-source")) {
+    return copyObject(bucket, request, options);
   }
   if (method === "PUT") return putObject(bucket, request, options);
   if (method === "GET" || method === "HEAD") return getObject(bucket, request);
