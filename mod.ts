@@ -91,6 +91,8 @@ export { StreamSource } from "./src/postgres/replication/stream_base_backup.ts";
 export type * from "./src/catalog/catalog.ts";
 export type { ManifestKey, ManifestListing } from "./src/catalog/list_manifests.ts";
 export type { ManifestPlace } from "./src/catalog/layout.ts";
+export type { AbandonedOptions } from "./src/catalog/abandoned_chunks.ts";
+export type { ChunkRecord } from "./src/catalog/chunk_record.ts";
 export type { LeaseHolder, LeaseKind, LeaseRecord } from "./src/catalog/lease_record.ts";
 export type { LeaseRequest } from "./src/catalog/leases.ts";
 export type { AuditEvent, AuditOutcome } from "./src/catalog/audit_event.ts";

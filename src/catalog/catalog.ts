@@ -9,8 +9,10 @@ import type { ObjectInfo } from "../storage/storage.ts";
 import type { BackupManifest } from "./manifest.ts";
 import type { UnfinishedBackup } from "./unfinished_backup.ts";
 
+export { type AbandonedChunk, findAbandonedChunks } from "./abandoned_chunks.ts";
 export { backupChain, wholeChains } from "./backup_chain.ts";
 export type { BackupNotes, NoteBook, NoteChange } from "./backup_notes.ts";
+export { putChunkRecord } from "./chunk_record.ts";
 export type { HeldLease } from "./held_lease.ts";
 export type { StoredLease } from "./lease_list.ts";
 export type { LeaseNeeds, LeaseRemovals } from "./lease_record.ts";
@@ -24,6 +26,7 @@ export type {
   ManifestEncryption,
   ManifestObject,
   ObjectRole,
+  TakenOver,
 } from "./manifest.ts";
 export { newestDrill, type SucceededDrill } from "./newest_drill.ts";
 export type { RunOutcome, RunRecord } from "./run_record.ts";

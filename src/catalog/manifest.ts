@@ -53,6 +53,16 @@ export interface DamagedPages {
   }[];
 }
 
+/** Chunks that were not sent again, because an earlier run had stored the very same. */
+export interface TakenOver {
+  /** How many. */
+  readonly objects: number;
+  /** What they take. */
+  readonly storedBytes: number;
+  /** The backups that were begun and not finished, by name. */
+  readonly from: readonly string[];
+}
+
 /** How a backup is encrypted. */
 export interface ManifestEncryption {
   /** The form of its objects. */
@@ -122,6 +132,8 @@ export interface BackupManifest {
   readonly source?: "stream" | "files";
   /** Absent when none was found. */
   readonly damagedPages?: DamagedPages;
+  /** What earlier runs had stored before they were cut off; absent: nothing. */
+  readonly takenOver?: TakenOver;
   /** The role that took it and the machine, for people. */
   readonly host: string | null;
   /** What wrote it. */

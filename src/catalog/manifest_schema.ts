@@ -84,6 +84,9 @@ export const manifestSchema = v.object({
   pageChecksums: v.nullable(v.boolean()),
   source: v.exactOptional(v.picklist(["stream", "files"])),
   damagedPages: v.exactOptional(damagedPages),
+  takenOver: v.exactOptional(
+    v.object({ objects: size, storedBytes: size, from: v.array(v.string()) }),
+  ),
   host: v.nullable(text),
   tool: v.object({ name: v.literal("backupctl"), version: text }),
 });

@@ -60,6 +60,8 @@ export function refusePhysicalFlags(line: Line): void {
     ? "--source"
     : line.failOnCorruption
     ? "--fail-on-corruption"
+    : line.noResume
+    ? "--no-resume"
     : line.fastCheckpoint
     ? "--fast-checkpoint"
     : undefined;

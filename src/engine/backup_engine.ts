@@ -122,6 +122,7 @@ export class BackupEngine {
       lease = await confirmHeld(lease, held);
       if (parent) await repository.backup(parent.id, options.signal); // it may have been removed
       await repository.commit(manifest, options.signal);
+      await this.#removeScaffolding(content);
       await giveUpStaleUploads(this.#parts, options.signal);
       return manifest;
     } catch (error) {
@@ -130,6 +131,11 @@ export class BackupEngine {
     } finally {
       await lease?.release();
     }
+  }
+
+  /** Never throws: what stays of it harms nobody. */
+  async #removeScaffolding({ scaffolding = [] }: BackupContent): Promise<void> {
+    if (scaffolding.length > 0) await this.#parts.store.delete(scaffolding).catch(() => {});
   }
 
   #manifest(
@@ -173,6 +179,7 @@ export class BackupEngine {
       pageChecksums: physical ? identity.dataChecksums : null,
       ...(content.source && { source: content.source }),
       ...(content.damagedPages && { damagedPages: content.damagedPages }),
+      ...(content.takenOver && { takenOver: content.takenOver }),
       host,
       tool: { name: "backupctl", version: toolVersion },
     };

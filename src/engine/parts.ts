@@ -6,6 +6,7 @@ import type {
   Leases,
   ManifestObject,
   Repository,
+  TakenOver,
 } from "../catalog/catalog.ts";
 import type { CodecPool, CodecSpec } from "../codec/codec.ts";
 import type { BackupMethod } from "../domain/backup_id.ts";
@@ -88,6 +89,12 @@ export interface FullBackupOptions {
   /** Physical: a page with a wrong checksum fails the backup. @default {false} */
   readonly failOnCorruption?: boolean;
   /**
+   * Physical, from files: what a run that was cut off has stored is taken over where it is equal.
+   *
+   * @default {true}
+   */
+  readonly resume?: boolean;
+  /**
    * Physical, when the server archives into this repository: milliseconds to wait until the WAL
    * from the backup's start to its stop is there. Absent: it is not waited for.
    */
@@ -146,6 +153,10 @@ export interface BackupContent {
   readonly source?: "stream" | "files";
   /** See the field of that name in {@link BackupManifest}. */
   readonly damagedPages?: DamagedPages;
+  /** See the field of that name in {@link BackupManifest}. */
+  readonly takenOver?: TakenOver;
+  /** Keys of objects that are of no use once the backup is committed. */
+  readonly scaffolding?: readonly string[];
 }
 
 /** What a restore needs of the world. */

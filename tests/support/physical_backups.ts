@@ -36,7 +36,7 @@ export async function takeBackup(
     progress: silentProgress,
     server: { databases: () => Promise.resolve([{ name: "app", sizeBytes: undefined }]) },
   } as unknown as BackupParts;
-  const content = await takePhysicalBackup(parts, {
+  const { takenOver: _none, ...content } = await takePhysicalBackup(parts, {
     slot: { id: backup.id, folder: BACKUP_FOLDER },
     identity: {} as never,
     options: { method: "physical", codec, fastCheckpoint: true, ...(signal && { signal }) },

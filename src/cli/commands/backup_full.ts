@@ -108,6 +108,7 @@ async function backupOptions(
       ...(line.maxRate !== undefined && { maxRateKb: line.maxRate }),
       failOnCorruption: line.failOnCorruption,
       fromStandby: isFromStandby(line),
+      resume: !line.noResume,
     }),
     signal: context.signal,
   };
@@ -232,6 +233,7 @@ function print(
       cluster,
       backup: backupDocument(manifest),
       full_because: because ?? null,
+      taken_over: takenOver(manifest),
     }),
     text: () => {
       const { id, method, kind, parentId, label, rawBytes, storedBytes, codec } = manifest;
@@ -241,9 +243,23 @@ function print(
       return `backup ${id} is complete (${method} ${kind}${labelled})\n` +
         `  ${formatBytes(rawBytes)} in ${formatSeconds(seconds)}, ` +
         `stored as ${formatBytes(storedBytes)}, ${compressed}\n` +
-        (parentId === null ? "" : `  on top of ${parentId}\n`) + damageLine(manifest);
+        (parentId === null ? "" : `  on top of ${parentId}\n`) + resumeLine(manifest) +
+        damageLine(manifest);
     },
   });
+}
+
+function takenOver({ takenOver }: BackupManifest) {
+  if (!takenOver) return null;
+  const { objects, storedBytes, from } = takenOver;
+  return { objects, stored_bytes: storedBytes, from };
+}
+
+function resumeLine({ takenOver }: BackupManifest): string {
+  if (!takenOver) return "";
+  const { objects, storedBytes, from } = takenOver;
+  const what = objects === 1 ? "1 object" : `${objects} objects`;
+  return `  ${formatBytes(storedBytes)} of it (${what}) taken over from ${from.join(", ")}\n`;
 }
 
 function damageLine({ damagedPages }: BackupManifest): string {

@@ -55,6 +55,12 @@ const flags = {
     flag("--keep", { description: message`Keep it, whatever the retention policy says` }),
     option("--keep", words("UNTIL"), { description: message`The same until then, such as 90d` }),
   )),
+  noResume: withDefault(
+    flag("--no-resume", {
+      description: message`Physical: take nothing over from a backup that was cut off`,
+    }),
+    false,
+  ),
   dryRun: withDefault(
     flag("--dry-run", { description: message`Check everything, store nothing` }),
     false,

@@ -7,6 +7,8 @@ export interface DataFile {
   readonly path: string;
   /** When it was listed; it may be another one when it is read. */
   readonly size: number;
+  /** Milliseconds since 1970, when it was listed. */
+  readonly modifiedAt: number;
 }
 
 /** What a data directory has for a backup. */
@@ -77,9 +79,11 @@ class Lister implements DataFileList {
     if (entry.isDirectory) return this.addFolder(path);
     const info = this.#look(path);
     if (!info) return;
-    if (info.isFile) this.files.push({ path, size: info.size });
-    // Sockets are expected; PostgreSQL itself leaves links out with a warning.
-    else if (!info.isSocket) this.skipped.push(path);
+    if (info.isFile) {
+      this.files.push({ path, size: info.size, modifiedAt: info.mtime?.getTime() ?? 0 });
+    }
+    if (info.isFile || info.isSocket) return; // sockets are expected
+    this.skipped.push(path); // PostgreSQL itself leaves links out with a warning
   }
 
   #read(path: string): Deno.DirEntry[] {

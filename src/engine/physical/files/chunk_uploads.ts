@@ -1,11 +1,13 @@
 import { createHash } from "node:crypto";
-import type { ManifestObject } from "../../../catalog/catalog.ts";
+import type { AbandonedChunk, ManifestObject } from "../../../catalog/catalog.ts";
 import type { Codec, CodecPool } from "../../../codec/codec.ts";
 import type { Bytes } from "../../../domain/bytes.ts";
 import { StorageError } from "../../../domain/errors.ts";
+import type { DataFile } from "../../../postgres/postgres.ts";
 import type { ObjectStore } from "../../../storage/storage.ts";
 import type { ChunkEntry, PackedChunk } from "./file_messages.ts";
 import type { FileThread } from "./file_thread.ts";
+import type { TakeOver } from "./take_over.ts";
 
 /** Where chunks go. */
 export interface ChunkDestination {
@@ -16,10 +18,25 @@ export interface ChunkDestination {
   readonly codecs: CodecPool;
   /** Of compressed objects. */
   readonly extension: Codec["extension"];
-  /** Called with raw bytes; the next block waits for its promise. */
-  readonly onBlock: (rawBytes: number) => void | Promise<void>;
+  /** Called with raw bytes as they are read; the next block waits for its promise. */
+  readonly pace: (rawBytes: number) => void | Promise<void>;
+  /** Called with raw bytes that are on their way into the store, or there already. */
+  readonly advance: (rawBytes: number) => void;
+  /** Absent: nothing is taken over, and nothing written down for the next run. */
+  readonly takeOver?: TakeOver;
   readonly signal: AbortSignal;
 }
+
+/** What becomes one chunk. */
+export interface ChunkPlan {
+  readonly entries: readonly ChunkEntry[];
+  /** The same files as they were listed; absent: the chunk is of no use to another run. */
+  readonly files?: readonly DataFile[];
+  /** What an earlier run made of them. */
+  readonly candidate?: AbandonedChunk;
+}
+
+type NumberedPlan = ChunkPlan & { readonly number: number };
 
 /** What was stored and what is in it. */
 export interface StoredChunk {
@@ -44,9 +61,9 @@ export class ChunkUploads {
     this.#destination = destination;
   }
 
-  /** Makes one chunk of each list of entries, in this order, side by side. */
-  async store(chunks: readonly (readonly ChunkEntry[])[]): Promise<readonly StoredChunk[]> {
-    const waiting = chunks.map((entries) => ({ entries, number: ++this.#last }));
+  /** Makes one chunk of each plan, in this order, side by side. */
+  async store(chunks: readonly ChunkPlan[]): Promise<readonly StoredChunk[]> {
+    const waiting = chunks.map((plan) => ({ ...plan, number: ++this.#last }));
     const stored: StoredChunk[] = [];
     let failure: { readonly error: unknown } | undefined;
     const work = async (thread: FileThread) => {
@@ -65,28 +82,63 @@ export class ChunkUploads {
     return stored.sort((one, other) => one.number - other.number);
   }
 
-  async #put(
+  async #put(thread: FileThread, plan: NumberedPlan): Promise<StoredChunk> {
+    return await this.#takeOver(thread, plan) ?? await this.#upload(thread, plan);
+  }
+
+  /** Reads the chunk as if it were to be stored; what is stored already is not sent again. */
+  async #takeOver(
     thread: FileThread,
-    { entries, number }: { readonly entries: readonly ChunkEntry[]; readonly number: number },
+    { entries, files, candidate, number }: NumberedPlan,
+  ): Promise<StoredChunk | undefined> {
+    const { takeOver, folder, pace, advance } = this.#destination;
+    if (!candidate || !takeOver?.isHopeful) return undefined;
+    const { stored, packed } = thread.pack(entries, pace);
+    for await (const _ of stored);
+    const chunk = await packed;
+    const key = this.#key(number);
+    const info = await takeOver.copy({ key: folder + key, candidate, packed: chunk });
+    if (!info) return undefined;
+    advance(chunk.rawBytes);
+    if (files) takeOver.record({ number, key, files, packed: chunk, info });
+    return described(chunk, { key, number });
+  }
+
+  async #upload(
+    thread: FileThread,
+    { entries, files, number }: NumberedPlan,
   ): Promise<StoredChunk> {
-    const { store, codecs, folder, extension, onBlock, signal } = this.#destination;
-    const key = `chunks/${String(number).padStart(4, "0")}.tar${extension}`;
-    const { stored, packed } = thread.pack(entries, onBlock);
+    const { store, codecs, folder, pace, advance, takeOver, signal } = this.#destination;
+    const key = this.#key(number);
+    const { stored, packed } = thread.pack(entries, (rawBytes) => {
+      advance(rawBytes);
+      return pace(rawBytes);
+    });
     const seal = codecs.sealing ? new Sealed(codecs.seal!(`${folder}${key}`)) : undefined;
     const body = seal ? stored.pipeThrough(copies()).pipeThrough(seal) : stored;
     const info = await store.put(`${folder}${key}`, body, { ifAbsent: true, signal });
-    const chunk = await packed;
-    const { rawBytes } = chunk;
-    const { storedBytes, sha256 } = seal ? seal.form() : chunk;
-    if (info.size !== storedBytes) {
+    const chunk = { ...await packed, ...seal?.form() };
+    if (info.size !== chunk.storedBytes) {
       throw new StorageError(
-        `object ${folder}${key} has ${info.size} bytes in the store, ${storedBytes} were sent`,
+        `object ${folder}${key} has ${info.size} bytes in the store, ${chunk.storedBytes} were sent`,
       );
     }
-    const files = chunk.files.length;
-    const object = { key, role: "chunk", files, rawBytes, storedBytes, sha256 } as const;
-    return { number, object, packed: chunk };
+    if (files) takeOver?.record({ number, key, files, packed: chunk, info });
+    return described(chunk, { key, number });
   }
+
+  #key(number: number): string {
+    return `chunks/${String(number).padStart(4, "0")}.tar${this.#destination.extension}`;
+  }
+}
+
+function described(
+  packed: PackedChunk,
+  { key, number }: { readonly key: string; readonly number: number },
+): StoredChunk {
+  const { rawBytes, storedBytes, sha256, files: { length: files } } = packed;
+  const object = { key, role: "chunk", files, rawBytes, storedBytes, sha256 } as const;
+  return { number, object, packed };
 }
 
 /** Stages behind each other hold several chunks at a time. */

@@ -17,7 +17,10 @@ export interface PlannedChunk {
   readonly cost: number;
 }
 
-/** Deals files out into chunks. Neighbours in the listing stay together. */
+/**
+ * Deals files out into chunks. Files of the same age are together: so what is hardly ever written to
+ * makes chunks that stay the same, which the next run or a restore by `--delta` can do without.
+ */
 export function planChunks(
   files: readonly DataFile[],
   { threads }: { readonly threads: number },
@@ -33,7 +36,7 @@ export function planChunks(
     bundle = [];
     cost = 0;
   };
-  for (const file of files) {
+  for (const file of files.toSorted((one, other) => one.modifiedAt - other.modifiedAt)) {
     if (file.size >= enough) {
       chunks.push({ files: [file], cost: costOf(file) });
       continue;

@@ -9,13 +9,16 @@ import {
 import type { BackupContent, BackupParts, BackupRun } from "../../parts.ts";
 import { ObjectUpload } from "../object_upload.ts";
 import { REQUIRED_FILES } from "../required_files.ts";
-import { ChunkUploads, type StoredChunk } from "./chunk_uploads.ts";
+import { type ChunkPlan, ChunkUploads, type StoredChunk } from "./chunk_uploads.ts";
 import { damagedPages, reportDamage } from "./damaged_pages.ts";
 import type { ChunkEntry, FileSetup, PackedFile } from "./file_messages.ts";
 import { fileListText, type KnownFiles, knownFiles } from "./file_list.ts";
 import { FileThread } from "./file_thread.ts";
 import { pacer } from "./pacer.ts";
 import { planChunks } from "./plan_chunks.ts";
+import type { ResumePlan } from "./plan_resume.ts";
+import { resumableChunks } from "./resumable_chunks.ts";
+import { TakeOver } from "./take_over.ts";
 
 /**
  * Copies the whole cluster from the server's own files, read by several threads between
@@ -59,6 +62,8 @@ class FilesBackup {
   readonly #threads: readonly FileThread[];
   readonly #uploads: ChunkUploads;
   readonly #known: KnownFiles | undefined;
+  /** Absent where encrypted: a sealed object can only be opened under its own name. */
+  readonly #takeOver: TakeOver | undefined;
 
   /** @param options.known of an increment: the files of its parent. */
   constructor(
@@ -79,16 +84,18 @@ class FilesBackup {
     const setup = { dataDirectory, codec, pages, ...sinceOf(run) };
     this.#threads = Array.from({ length: parts.codecs.size }, () => new FileThread(setup));
     const pace = pacer(maxRateKb, { clock: parts.clock, signal: this.#signal });
+    const { store, codecs, progress } = parts;
+    const { folder } = run.slot;
+    const note = (text: string) => progress.note(text);
+    const takeOver = store.copy && !codecs.sealing
+      ? new TakeOver(store, { folder, note, signal: this.#signal })
+      : undefined;
+    this.#takeOver = takeOver;
     this.#uploads = new ChunkUploads(this.#threads, {
-      store: parts.store,
-      folder: run.slot.folder,
-      codecs: parts.codecs,
-      extension: parts.codecs.codec(codec).extension,
-      signal: this.#signal,
-      onBlock: (rawBytes) => {
-        parts.progress.advance(rawBytes);
-        return pace(rawBytes);
-      },
+      ...{ store, folder, codecs, pace, signal: this.#signal },
+      extension: codecs.codec(codec).extension,
+      advance: (rawBytes) => progress.advance(rawBytes),
+      ...(takeOver && { takeOver }),
     });
   }
 
@@ -103,6 +110,7 @@ class FilesBackup {
       throw error;
     } finally {
       this.#signal.removeEventListener("abort", stop);
+      await this.#takeOver?.settled(); // nothing of ours may appear in the folder from here on
       this.#stop(new RunFailedError("the threads were stopped"));
     }
   }
@@ -130,6 +138,8 @@ class FilesBackup {
       startLsn: formatLsn(positions.startLsn),
       stopLsn: formatLsn(positions.stopLsn),
       ...(damaged && { damagedPages: damaged }),
+      ...(this.#takeOver?.tally && { takenOver: this.#takeOver.tally }),
+      scaffolding: await this.#takeOver?.settled() ?? [],
     };
   }
 
@@ -162,18 +172,28 @@ class FilesBackup {
     const bytes = list.files.reduce((sum, { size }) => sum + size, 0);
     if (this.#known) progress.begin("copying what changed");
     else progress.begin("copying the cluster", bytes);
-    return await this.#uploads.store(this.#chunks(list));
+    return await this.#uploads.store(this.#chunks(list, await this.#resume(list)));
   }
 
-  #chunks({ files, folders }: DataFileList): readonly (readonly ChunkEntry[])[] {
-    const planned = planChunks(files, { threads: this.#threads.length });
-    const chunks = planned.map(({ files }) =>
-      files.map(({ path }): ChunkEntry => {
-        const known = this.#known?.get(path);
-        return { type: "file", path, ...(known && { known }) };
-      })
-    );
-    return [folders.map((path) => ({ type: "folder", path } as const)), ...chunks];
+  async #resume({ files }: DataFileList): Promise<ResumePlan> {
+    const { resume = true } = this.#run.options;
+    if (!this.#takeOver || !resume) return { chunks: [], rest: files };
+    return await resumableChunks(this.#parts, { run: this.#run, files, signal: this.#signal });
+  }
+
+  #chunks({ folders }: DataFileList, { chunks, rest }: ResumePlan): readonly ChunkPlan[] {
+    const planned = [...chunks, ...planChunks(rest, { threads: this.#threads.length })];
+    const plans = planned.map((chunk): ChunkPlan => ({
+      entries: chunk.files.map(({ path }) => this.#entry(path)),
+      files: chunk.files,
+      ...("candidate" in chunk && { candidate: chunk.candidate }),
+    }));
+    return [{ entries: folders.map((path) => ({ type: "folder", path })) }, ...plans];
+  }
+
+  #entry(path: string): ChunkEntry {
+    const known = this.#known?.get(path);
+    return { type: "file", path, ...(known && { known }) };
   }
 
   /** The WAL from start to stop, and what makes a data directory of all the rest. */
@@ -201,7 +221,8 @@ class FilesBackup {
       ...{ type: "content", path, bytes, modifiedAt, listed: true },
     });
     const last = [content("backup_label", label), content("global/pg_control", control)];
-    return await this.#uploads.store([...bundled(wal, size), [...marks, ...last]]);
+    const chunks = [...bundled(wal, size), [...marks, ...last]];
+    return await this.#uploads.store(chunks.map((entries) => ({ entries })));
   }
 
   async #manifest(

@@ -9,7 +9,7 @@ Deno.test("planChunks() puts every file into one chunk, long ones alone, the dea
   });
   fc.assert(
     fc.property(sizes, fc.integer({ min: 1, max: 8 }), (sizes, threads) => {
-      const files = sizes.map((size, index) => ({ path: `base/5/${index}`, size }));
+      const files = sizes.map((size, index) => ({ path: `base/5/${index}`, size, modifiedAt: 0 }));
       const chunks = planChunks(files, { threads });
       const paths = chunks.flatMap(({ files }) => files.map(({ path }) => path));
       assert.deepEqual(paths.toSorted(), files.map(({ path }) => path).toSorted());
@@ -25,7 +25,10 @@ Deno.test("planChunks() puts every file into one chunk, long ones alone, the dea
 });
 
 Deno.test("planChunks() gives every thread something of a small cluster, and little requests to it", () => {
-  const files = Array.from({ length: 900 }, (_, index) => ({ path: `${index}`, size: MiB / 8 }));
+  const files = Array.from(
+    { length: 900 },
+    (_, index) => ({ path: `${index}`, size: MiB / 8, modifiedAt: 0 }),
+  );
   assert.ok(planChunks(files, { threads: 4 }).length >= 8);
   assert.equal(planChunks(files.slice(0, 30), { threads: 4 }).length, 1);
 });
