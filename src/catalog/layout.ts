@@ -36,6 +36,11 @@ export function manifestKey(cluster: string, place: ManifestPlace): string {
   return backupFolder(cluster, place) + MANIFEST_NAME;
 }
 
+/** `…/<id>/backup.json.sig`: who signed for that backup.json. */
+export function signatureKey(cluster: string, place: ManifestPlace): string {
+  return `${manifestKey(cluster, place)}.sig`;
+}
+
 /** Which backup `key` is the manifest of, or undefined when it is no manifest's key. */
 export function parseManifestKey(cluster: string, key: string): ManifestPlace | undefined {
   if (!key.startsWith(clusterFolder(cluster))) return undefined;

@@ -40,7 +40,8 @@ export async function readObject(
   return await new Blob([...parts]).bytes();
 }
 
-function decodeUtf8(bytes: Bytes, key: string): string {
+/** @throws {IntegrityError} when it is not UTF-8. */
+export function decodeUtf8(bytes: Bytes, key: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (error) {

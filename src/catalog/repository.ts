@@ -28,14 +28,16 @@ import { backupFolder, manifestKey } from "./layout.ts";
 import { listManifests, type ManifestKey } from "./list_manifests.ts";
 import { parseManifest } from "./parse_manifest.ts";
 import { withOpenedPart, withSealedPart } from "./private_part.ts";
-import { readTextObject } from "./read_object.ts";
+import { decodeUtf8, readObject, readTextObject } from "./read_object.ts";
 import { createHeader, readHeader } from "./repository_header.ts";
+import type { Signatures } from "./signatures.ts";
+import { refuseUnsigned } from "./signed_statement.ts";
 import { stableJson } from "./stable_json.ts";
 
 /** Requests for small objects at a time. */
 const CONCURRENCY = 8;
 /** A manifest has about 200 bytes an object: room for 600,000 chunks. */
-const MANIFEST_LIMIT_BYTES = 128 * MiB;
+export const MANIFEST_LIMIT_BYTES = 128 * MiB;
 /** Further backups of the same second are somebody's loop gone wild. */
 const MAX_SAME_SECOND = 999;
 /** S3 removes at most so many keys a request. */
@@ -51,6 +53,8 @@ export interface RepositoryOptions {
   readonly sealer?: ObjectSealer;
   /** Opens them; without it, such manifests are listed without their names. */
   readonly opener?: ObjectOpener;
+  /** Signs what is committed, and refuses what nobody signed. */
+  readonly signatures?: Signatures;
 }
 
 /**
@@ -68,17 +72,19 @@ class StoreRepository implements Repository {
   readonly #store: ObjectStore;
   readonly #sealer: ObjectSealer | undefined;
   readonly #opener: ObjectOpener | undefined;
+  readonly #signatures: Signatures | undefined;
   readonly #clock: Clock;
 
   constructor(
     store: ObjectStore,
-    { cluster, clock = systemClock, sealer, opener }: RepositoryOptions,
+    { cluster, clock = systemClock, sealer, opener, signatures }: RepositoryOptions,
   ) {
     this.cluster = checkLabel("the cluster's name", cluster);
     this.location = `${store.location.replace(/\/+$/, "")}/${cluster}`;
     this.#store = store;
     this.#sealer = sealer;
     this.#opener = opener;
+    this.#signatures = signatures;
     this.#clock = clock;
   }
 
@@ -160,9 +166,13 @@ class StoreRepository implements Repository {
         "the backup was not committed; is another run or a lifecycle rule at work in the folder?",
       );
     });
+    const bytes = new TextEncoder().encode(text);
+    const signing = this.#signatures?.signs ? this.#signatures : undefined;
+    await signing?.sign(manifest, bytes, reading(signal));
     signal?.throwIfAborted();
     // Without the signal: an interrupted put may still take effect, and then its objects must stay.
     const info = await this.#putManifest(key, text);
+    await signing?.remember(manifest).catch(() => {}); // it is committed, whatever is remembered
     await freeFolder(this.#store, this.folder(manifest));
     return info;
   }
@@ -230,7 +240,11 @@ class StoreRepository implements Repository {
   async #read(place: ManifestKey, signal?: AbortSignal): Promise<BackupManifest> {
     const { key, systemIdentifier, id } = place;
     const options = { limit: MANIFEST_LIMIT_BYTES, ...reading(signal) };
-    const text = await readTextObject(this.#store, key, options);
+    const { required } = this.#signatures ?? {};
+    const statement = required && await this.#signatures!.statement(place, reading(signal));
+    const bytes = await readObject(this.#store, key, options);
+    if (statement) refuseUnsigned(bytes, statement);
+    const text = decodeUtf8(bytes, key);
     const expected = { cluster: this.cluster, systemIdentifier, id };
     const stored = parseManifest(text, { where: key, expected });
     return await withOpenedPart(stored, { key, opener: this.#opener });

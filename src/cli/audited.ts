@@ -13,6 +13,7 @@ const AUDITED: ReadonlySet<string> = new Set([
   "keep",
   "key generate",
   "key rekey",
+  "key sign",
   "prune",
   "restore",
 ]);

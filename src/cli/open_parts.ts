@@ -6,6 +6,7 @@
  */
 import type { Repository } from "../catalog/catalog.ts";
 import type { MetadataManager } from "../catalog/metadata_manager.ts";
+import type { Signatures } from "../catalog/signatures.ts";
 import type { CodecPool } from "../codec/codec.ts";
 import type { Config } from "../config/config.ts";
 import type { ObjectOpener } from "../crypto/crypto.ts";
@@ -73,11 +74,23 @@ async function storeOf({ repository }: Config, log?: Log): Promise<ObjectStore> 
 export async function openCatalog(store: ObjectStore, config: Config): Promise<Repository> {
   const { openRepository } = await import("../catalog/repository.ts");
   const { sealer, opener } = config.encryption ? (await import("./seals.ts")).sealsOf(config) : {};
+  const signatures = await openSignatures(store, config);
   return openRepository(store, {
     cluster: config.cluster,
+    ...(signatures && { signatures }),
     ...(sealer && { sealer }),
     ...(opener && { opener }),
   });
+}
+
+/** What signs and checks signatures; undefined when signing is not configured. */
+export async function openSignatures(
+  store: ObjectStore,
+  config: Config,
+): Promise<Signatures | undefined> {
+  if (!config.signing) return undefined;
+  const { makeSignatures } = await import("./signing.ts");
+  return makeSignatures(store, config, stateFolder(config, Deno.env.toObject()));
 }
 
 /** What opens encrypted names and notes; undefined when no identity is configured. */

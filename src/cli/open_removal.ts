@@ -2,7 +2,7 @@ import type { PruneParts } from "../engine/retention/prune_parts.ts";
 import type { Context } from "./context.ts";
 import { openLeases, openNotes } from "./open_leases.ts";
 import { lockLocally } from "./local_lock.ts";
-import { openCatalog, openStore, stateFolder } from "./open_parts.ts";
+import { openCatalog, openSignatures, openStore, stateFolder } from "./open_parts.ts";
 import type { Session } from "./session.ts";
 
 /** What a removal is opened for. */
@@ -29,7 +29,9 @@ export async function withRemovalParts<T>(
     const folder = dryRun ? undefined : stateFolder(config, context.env);
     const what = `removal from cluster ${config.cluster}`;
     using _lock = await lockLocally(folder, { name: "prune", what });
+    const signRemoval = dryRun ? undefined : await removalSigner(store, session);
     return await work({
+      ...(signRemoval && { signRemoval }),
       repository,
       store,
       leases: await openLeases(store, config),
@@ -42,6 +44,24 @@ export async function withRemovalParts<T>(
   } finally {
     await store.close?.();
   }
+}
+
+/** Undefined when nothing is signed here. @throws {KeyError} when the key cannot be read. */
+async function removalSigner(
+  store: PruneParts["store"],
+  { loaded: { config }, progress }: Session,
+): Promise<PruneParts["signRemoval"]> {
+  if (!config.signing) return undefined;
+  const { requireSigningKey } = await import("./signing.ts");
+  const signatures = (await openSignatures(store, config))!;
+  if (!signatures.signs) {
+    progress.note(
+      "signing.key_file is not set here: verify will say that what is removed now is missing",
+    );
+    return undefined;
+  }
+  await requireSigningKey(config);
+  return (places, options) => signatures.signRemoval(places, options);
 }
 
 /** As repository.json says, or by trying. */

@@ -136,6 +136,8 @@ async function runCommand(line: CommandLine, context: Context): Promise<number> 
       return await run((await import("./commands/key_check.ts")).keyCheck, { line, context });
     case "key rekey":
       return await run((await import("./commands/key_rekey.ts")).keyRekey, { line, context });
+    case "key sign":
+      return await run((await import("./commands/key_sign.ts")).keySign, { line, context });
     case "wal verify":
       return await run((await import("./commands/wal_verify.ts")).walVerify, { line, context });
     case "prune":

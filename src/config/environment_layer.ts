@@ -93,8 +93,8 @@ class LayerBuilder {
 
   set(name: string, { variable, text }: { readonly variable: Variable; readonly text: string }) {
     // An empty variable is an unset one: Compose files and CI systems write them so.
-    // Not for encryption, where a missing recipient must never mean clear text.
-    if (text === "" && variable.path[0] !== "encryption") return;
+    // Not for encryption, where a missing recipient must never mean clear text, nor for signing.
+    if (text === "" && !isGuarded(variable)) return;
     const { value, fault } = parseValue(text, variable.grammar);
     if (fault !== undefined) {
       this.faults.push({ place: placeOf(name), path: variable.path, message: fault });
@@ -108,7 +108,7 @@ class LayerBuilder {
     { variable, env }: { readonly variable: Variable; readonly env: Environment },
   ): Promise<void> {
     const file = env[name] ?? "";
-    if (file === "" && variable.path[0] !== "encryption") return;
+    if (file === "" && !isGuarded(variable)) return;
     try {
       this.set(name, { variable, text: await readSecretFile(file) });
     } catch (error) {
@@ -139,6 +139,10 @@ class LayerBuilder {
     const names = this.#names;
     return { tree: this.#tree, place: (path) => placeOf(nameFor(names, path)) };
   }
+}
+
+function isGuarded({ path: [section] }: Variable): boolean {
+  return section === "encryption" || section === "signing";
 }
 
 function placeOf(name: string | undefined): string {

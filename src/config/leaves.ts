@@ -129,6 +129,12 @@ export const recipient = v.pipe(
   v.check(isAgeRecipient, 'is not an age recipient ("age1…"); its checksum must be right'),
 );
 
+/** Whose signatures count: SubjectPublicKeyInfo of Ed25519 (RFC 8410), the middle line of its PEM. */
+export const publicKey = matching(
+  /^MCowBQYDK2VwAyEA[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$/,
+  'is not an Ed25519 public key ("MCowBQYDK2VwAyEA…", 60 characters)',
+);
+
 /** An SQL identifier that needs no quotes. */
 export const identifier = matching(/^[a-z_][a-z0-9_]{0,62}$/, "is not a lower-case SQL name");
 

@@ -61,6 +61,16 @@ const encryption = v.object({
   identity_file: v.exactOptional(leaf.path),
 });
 
+const signing = v.pipe(
+  v.object({
+    key_file: v.exactOptional(leaf.path),
+    trusted_keys: v.exactOptional(
+      v.pipe(v.array(leaf.publicKey, "is not a list"), v.minLength(1, "names nobody")),
+    ),
+  }),
+  v.check((keys) => Object.keys(keys).length > 0, "names neither key_file nor trusted_keys"),
+);
+
 const backup = v.object({
   method: v.optional(leaf.oneOf(["auto", "logical", "physical"]), "auto"),
   jobs: v.optional(leaf.wordOr("auto", leaf.whole(1, 64)), "auto"),
@@ -166,6 +176,7 @@ export const CONFIG_SCHEMA = v.object({
   repository: v.optional(repository, {}),
   compression: v.optional(compression, {}),
   encryption: v.exactOptional(encryption),
+  signing: v.exactOptional(signing),
   backup: v.optional(backup, {}),
   wal: v.optional(wal, {}),
   retention: v.exactOptional(leaf.retention),

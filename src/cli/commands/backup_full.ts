@@ -192,6 +192,7 @@ async function withParts<Result>(
 ): Promise<Result> {
   const { config } = session.loaded;
   if (config.encryption) (await import("../seals.ts")).requireRecipients(config);
+  if (config.signing) await (await import("../signing.ts")).requireSigningKey(config);
   const connection = await resolveServer(config, context);
   const store = await openStore(config, session.log);
   await using server = await openServer(connection);

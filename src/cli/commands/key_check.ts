@@ -6,10 +6,13 @@ import type { CommandOf } from "../grammar/grammar.ts";
 import { openCatalog, openStore } from "../open_parts.ts";
 import { readIdentities } from "../read_identities.ts";
 import { sealsOf } from "../seals.ts";
+import { type CheckedSigning, checkSigning } from "../check_signing.ts";
 import { loadSettings } from "../session.ts";
 
 interface Findings {
-  readonly recipients: number;
+  /** Undefined: encryption is not configured. */
+  readonly recipients?: number;
+  readonly signing?: CheckedSigning;
   /** Undefined: there was nothing to try. */
   readonly probe?: boolean;
   readonly opened?: OpenedKeys;
@@ -19,14 +22,17 @@ interface Findings {
 export const keyCheck: Command<CommandOf<"key check">> = async (_line, context) => {
   const { config } = await loadSettings(context);
   const { recipients, identity_file: file } = config.encryption ?? {};
-  if (!config.encryption) {
+  if (!config.encryption && !config.signing) {
     throw new ConfigError(
-      "encryption is not configured",
-      'set encryption.recipients; "backupctl key generate" makes a key',
+      "neither encryption nor signing is configured",
+      'set encryption.recipients or signing.key_file; "backupctl key generate" makes keys',
     );
   }
   if (recipients) await checkRecipients(recipients);
-  let found: Findings = { recipients: recipients?.length ?? 0 };
+  let found: Findings = {
+    ...(config.encryption && { recipients: recipients?.length ?? 0 }),
+    ...(config.signing && { signing: await checkSigning(config, context.signal) }),
+  };
   if (file !== undefined) {
     const identities = await readIdentities(file);
     const store = await openStore(config);
@@ -45,17 +51,18 @@ export const keyCheck: Command<CommandOf<"key check">> = async (_line, context) 
   return isWell(found) ? 0 : new KeyError("").exitCode;
 };
 
-function isWell({ probe, opened }: Findings): boolean {
+function isWell({ probe, opened, signing }: Findings): boolean {
+  if (signing && signing.unsigned.length > 0) return false;
   return probe !== false && (opened?.closedKeys.length ?? 0) === 0 &&
     (opened?.closedBackups.length ?? 0) === 0;
 }
 
 function print(found: Findings, context: Context): void {
-  const { recipients, probe, opened } = found;
+  const { recipients, probe, opened, signing } = found;
   printResult(context, {
     json: () => ({
       schema: "backupctl.key_check/1",
-      recipients,
+      recipients: recipients ?? null,
       opens_new_objects: probe ?? null,
       ...(opened && {
         data_keys: opened.dataKeys,
@@ -63,13 +70,38 @@ function print(found: Findings, context: Context): void {
         encrypted_backups: opened.backups,
         closed_backups: opened.closedBackups,
       }),
+      ...(signing && {
+        signing: {
+          ...{ public_key: signing.publicKey ?? null, trusted_keys: signing.trusted },
+          unsigned_backups: signing.unsigned,
+        },
+      }),
       ok: isWell(found),
     }),
     text: () => lines(found).map((line) => `${line}\n`).join(""),
   });
 }
 
-function lines({ recipients, probe, opened }: Findings): readonly string[] {
+function lines({ signing, ...encryption }: Findings): readonly string[] {
+  return [
+    ...(encryption.recipients === undefined ? [] : encryptionLines(encryption)),
+    ...(signing ? signingLines(signing) : []),
+  ];
+}
+
+function signingLines({ publicKey, trusted, unsigned }: CheckedSigning): readonly string[] {
+  return [
+    publicKey === undefined
+      ? "no signing key is configured here: backups cannot be taken with this configuration"
+      : `backups taken here are signed by ${publicKey}`,
+    trusted === 0
+      ? "signing.trusted_keys is not set: signatures are not checked"
+      : `${trusted} keys are trusted, ${unsigned.length} backups are not signed by them`,
+    ...unsigned.map((id) => `not signed: backup ${id}`),
+  ];
+}
+
+function encryptionLines({ recipients, probe, opened }: Findings): readonly string[] {
   return [
     recipients === 0
       ? "no recipients are configured here: backups cannot be taken with this configuration"

@@ -19,6 +19,7 @@ import { ownCommand, secretVariables } from "../own_command.ts";
 import { printRestored } from "../restored_report.ts";
 import { openSession, type Session } from "../session.ts";
 import { checkStart, startServer } from "../start_server.ts";
+import { tellRolledBack } from "../tell_rolled_back.ts";
 import { trackRun } from "../track_run.ts";
 
 type Line = CommandOf<"restore">;
@@ -51,6 +52,8 @@ export const restore: Command<Line> = async (line, context) => {
     });
     const backup = recovery?.backup ?? await engine.choose(line.backupId, signal);
     checkPhysicalFlags(line, backup);
+    const isAsked = line.backupId !== undefined || recovery !== undefined;
+    await tellRolledBack(store, { session, isAsked, signal });
     const options = recovery ? withRecovery(given, recovery, { session, context }) : given;
     const parts = { line, engine, programs, options, recovery, session, context };
     if (line.plan) return await plan(backup, parts);

@@ -1,8 +1,8 @@
-import { IntegrityError, PartialError, StorageError } from "../../domain/errors.ts";
+import { IntegrityError, PartialError, StorageError, UsageError } from "../../domain/errors.ts";
 import type { ObjectStore } from "../../storage/storage.ts";
 import type { Command, Context } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
-import { openCatalog, openStore } from "../open_parts.ts";
+import { openCatalog, openSignatures, openStore } from "../open_parts.ts";
 import { openSession, type Session } from "../session.ts";
 import { trackRun } from "../track_run.ts";
 import { findDamage, type Findings } from "../verify/find_damage.ts";
@@ -41,7 +41,7 @@ export const verify: Command<Line> = async (line, context) => {
 
 /** Nothing is kept of a look that was interrupted. */
 async function look(
-  { backupId, sample = 1, sinceLast, jobs }: Line,
+  { backupId, sample = 1, sinceLast, jobs, expectSequence }: Line,
   { store, session, context }: {
     readonly store: ObjectStore;
     readonly session: Session;
@@ -54,8 +54,13 @@ async function look(
   const repository = await openCatalog(store, config);
   const opener = config.encryption && (await import("../seals.ts")).sealsOf(config).opener;
   const unseal = opener && { unseal: (key: string) => opener.stream(key) };
-  const place = { store, repository, progress: session.progress, ...unseal, signal };
-  const found = await findDamage(place, { backupId, sample, sinceLast, jobs });
+  const signatures = await openSignatures(store, config);
+  if (expectSequence !== undefined && !signatures?.required) refuseExpectation();
+  const place = {
+    ...{ store, repository, progress: session.progress, ...unseal, signal },
+    ...(signatures && { signatures }),
+  };
+  const found = await findDamage(place, { backupId, sample, sinceLast, jobs, expectSequence });
   signal.throwIfAborted();
   const times = { startedAt, finishedAt: clock.now() };
   try {
@@ -67,6 +72,14 @@ async function look(
     session.progress.note(`the outcome was not kept in the repository: ${error.message}`);
   }
   return found;
+}
+
+/** @throws {UsageError} */
+function refuseExpectation(): never {
+  throw new UsageError(
+    "--expect-sequence needs keys whose signatures count",
+    "set signing.trusted_keys",
+  );
 }
 
 function notKept(error: StorageError): PartialError {

@@ -28,6 +28,9 @@ export const verify = command(
     jobs: optional(option("--jobs", integer({ min: 1, max: 64, metavar: "N" }), {
       description: message`Objects at a time (default: 4)`,
     })),
+    expectSequence: optional(option("--expect-sequence", integer({ min: 1, metavar: "N" }), {
+      description: message`A signed backup of this number must be there, or a later one`,
+    })),
   }),
   helpPage({
     brief: "Read the repository back and check every byte of it",

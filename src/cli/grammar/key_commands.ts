@@ -1,11 +1,11 @@
 import { object, or } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
-import { optional } from "@optique/core/modifiers";
-import { argument, command, constant } from "@optique/core/primitives";
+import { optional, withDefault } from "@optique/core/modifiers";
+import { argument, command, constant, flag } from "@optique/core/primitives";
 import { helpPage } from "./help_page.ts";
 import { words } from "./kinds.ts";
 
-/** `key generate`, `key check` and `key rekey`. */
+/** `key generate`, `key check`, `key rekey` and `key sign`. */
 export const keyCommands = command(
   "key",
   or(
@@ -15,8 +15,12 @@ export const keyCommands = command(
         command: constant("key generate"),
         file: optional(
           argument(words("FILE"), {
-            description: message`Where to write the identity (default: standard output)`,
+            description: message`Where to write the key (default: standard output)`,
           }),
+        ),
+        signing: withDefault(
+          flag("--signing", { description: message`A key that signs backups, not an identity` }),
+          false,
         ),
       }),
       helpPage({
@@ -24,9 +28,13 @@ export const keyCommands = command(
         description:
           "Makes an age identity, which opens backups, in a file that only its owner can read, and " +
           "prints the recipient that belongs to it, for encryption.recipients. Do it elsewhere than " +
-          "on the database host.",
-        examples: ["key generate /secure/identity.txt"],
-        usage: "[FILE]",
+          "on the database host. With --signing, makes an Ed25519 key, which signs backups where they " +
+          "are taken, for signing.key_file, and prints its public key, for signing.trusted_keys.",
+        examples: [
+          "key generate /secure/identity.txt",
+          "key generate --signing /etc/backupctl/signing.pem",
+        ],
+        usage: "[OPTIONS] [FILE]",
       }),
     ),
     command(
@@ -36,7 +44,8 @@ export const keyCommands = command(
         brief: "Check the recipients, and what an identity opens",
         description:
           "Encrypts a probe to the configured recipients. With an identity, opens the probe, every " +
-          "data key and the manifest of every encrypted backup.",
+          "data key and the manifest of every encrypted backup. Where signing is configured, reads " +
+          "the key that signs and says which backups no trusted key signed.",
         examples: ["key check", "key check --identity /secure/identity.txt"],
       }),
     ),
@@ -51,6 +60,18 @@ export const keyCommands = command(
         examples: ["key rekey --identity /secure/old-identity.txt"],
       }),
     ),
+    command(
+      "sign",
+      object({ command: constant("key sign") }),
+      helpPage({
+        brief: "Sign the backups that are there and are not signed",
+        description:
+          "For backups that were taken before signing was configured: signs each backup.json that " +
+          "has no signature, as it is now, with signing.key_file. Look at status and verify first: " +
+          "what somebody else put there is signed, too. Changes no backup.",
+        examples: ["key sign"],
+      }),
+    ),
   ),
-  helpPage({ brief: "Make, check and change keys", usage: "generate|check|rekey [OPTIONS]" }),
+  helpPage({ brief: "Make, check and change keys", usage: "generate|check|rekey|sign [OPTIONS]" }),
 );

@@ -1,4 +1,6 @@
 import type { BackupManifest, Repository, UnreadableBackup } from "../../catalog/catalog.ts";
+import type { Signatures } from "../../catalog/signatures.ts";
+import type { ChainAudit } from "../../catalog/signed_chain.ts";
 import { readChecks } from "../../catalog/checks.ts";
 import { readVerifiedSegments } from "../../catalog/wal_checks.ts";
 import { NothingMatchesError } from "../../domain/errors.ts";
@@ -22,6 +24,8 @@ export interface VerifyRequest {
   readonly sample: number;
   readonly sinceLast: boolean;
   readonly jobs: number | undefined;
+  /** A signed backup of this number was there once. */
+  readonly expectSequence: number | undefined;
 }
 
 /** Where to look. */
@@ -31,6 +35,8 @@ export interface VerifyPlace {
   readonly progress: Progress;
   /** Opens encrypted WAL. */
   readonly unseal?: NonNullable<VerifyArchiveOptions["unseal"]>;
+  /** Absent, or not {@link Signatures.required}: nobody asks who wrote the backups. */
+  readonly signatures?: Signatures;
   readonly signal: AbortSignal;
 }
 
@@ -42,6 +48,8 @@ export interface Findings {
   readonly archives: readonly VerifiedArchive[];
   /** Backups that an earlier verification found to be right. */
   readonly skipped: number;
+  /** What signatures tell of backups that are not there; absent when none are asked for. */
+  readonly signatures?: readonly ChainAudit[];
 }
 
 /**
@@ -77,10 +85,19 @@ export async function findDamage(place: VerifyPlace, request: VerifyRequest): Pr
       }),
     );
   }
+  const signatures = whole && place.signatures?.required
+    ? await place.signatures.audit({ signal })
+    : undefined;
   return {
     backups: verified,
-    unreadable: whole ? broken.map((backup) => unreadableFault(backup, backups)) : [],
+    unreadable: whole
+      ? [
+        ...broken.map((backup) => unreadableFault(backup, backups)),
+        ...hiddenFaults(signatures ?? [], { repository, ...request }),
+      ]
+      : [],
     archives,
+    ...(signatures && { signatures }),
     skipped: asked.length - targets.length,
   };
 }
@@ -124,6 +141,27 @@ async function unverified(
 function systemsOf(backups: readonly BackupManifest[]): readonly string[] {
   const physical = backups.filter(({ method }) => method === "physical");
   return [...new Set(physical.map(({ systemIdentifier }) => systemIdentifier))];
+}
+
+/** Backups that were there, later than everything that is. */
+function hiddenFaults(
+  signatures: readonly ChainAudit[],
+  { repository: { cluster }, expectSequence = 0 }: {
+    readonly repository: Repository;
+    readonly expectSequence: number | undefined;
+  },
+): readonly ObjectFault[] {
+  const hidden = signatures.flatMap(({ systemIdentifier, rolledBack }) => {
+    if (!rolledBack) return [];
+    const { id, sequence } = rolledBack;
+    const key = `${cluster}/${systemIdentifier}/backups/${id}/backup.json`;
+    const reason = `is missing: backup ${sequence} was seen here, and nobody signed its removal`;
+    return [{ key, backupId: id, reason, lost: [id] }];
+  });
+  const highest = signatures.reduce((most, one) => Math.max(most, one.highest), 0);
+  if (highest >= expectSequence) return hidden;
+  const reason = `holds signed backups up to number ${highest}, not ${expectSequence} as expected`;
+  return [...hidden, { key: `${cluster}/`, backupId: "", reason, lost: [] }];
 }
 
 function unreadableFault(

@@ -1,3 +1,4 @@
+import type { ChainAudit } from "../../catalog/signed_chain.ts";
 import { formatBytes } from "../../domain/bytes.ts";
 import { escapeControl } from "../../log/format_record.ts";
 import { type Context, printResult } from "../context.ts";
@@ -47,7 +48,33 @@ function document(found: Findings, sample: number): unknown {
         .map(({ key, reason, stopped }) => ({ key, reason, not_rolled_forward: stopped })),
     ],
     lost: lostBackups(found),
+    ...(found.signatures && { signatures: found.signatures.map(signatureDocument) }),
   };
+}
+
+function signatureDocument(audit: ChainAudit): unknown {
+  const { systemIdentifier, signed, highest, newest, missing, missingIds } = audit;
+  return {
+    ...{ system_identifier: systemIdentifier, signed, highest_sequence: highest },
+    newest: newest?.id ?? null,
+    ...{ missing_sequences: missing, missing_ids: missingIds },
+  };
+}
+
+function signatureLines(audit: ChainAudit): readonly string[] {
+  const { signed, highest, missing, missingIds } = audit;
+  const ids = missingIds.length === 0 ? "" : ` (${some(missingIds)})`;
+  return [
+    `  ${signed} backups are signed, up to number ${highest}`,
+    ...(missing.length === 0 ? [] : [
+      `  warning: ${missing.length} backups that were signed are not there, and nobody signed for ` +
+      `their removal: removed elsewhere, or hidden: number ${some(missing)}${ids}`,
+    ]),
+  ];
+}
+
+function some(values: readonly (string | number)[]): string {
+  return `${values.slice(0, 10).join(", ")}${values.length > 10 ? " and more" : ""}`;
 }
 
 function text(found: Findings, sample: number): string {
@@ -76,6 +103,7 @@ function text(found: Findings, sample: number): string {
     ...(unsure > 0
       ? [`  ${unsure} WAL files have no recorded SHA-256: checked by their form`]
       : []),
+    ...(found.signatures ?? []).flatMap(signatureLines),
     ...faults,
   ];
   return lines.map((line) => `${escapeControl(line)}\n`).join("");

@@ -40,6 +40,8 @@ export async function carryOut(
 ): Promise<{ readonly removedSegments: number }> {
   const guarded = new Remover(parts.store, { ...options, batchKeys: parts.batchKeys });
   const { remove, leftovers } = removal;
+  const going = remove.map(({ systemIdentifier, backup: { id } }) => ({ systemIdentifier, id }));
+  if (going.length > 0) await parts.signRemoval?.(going, { signal: options.signal });
   for (const { systemIdentifier, backup } of remove) {
     const place = { systemIdentifier, id: backup.id };
     if (!options.evenPinned) await refusePinned(parts, place, options);

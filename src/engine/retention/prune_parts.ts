@@ -3,7 +3,7 @@ import type { Leases, NoteBook, Repository } from "../../catalog/catalog.ts";
 import type { Clock } from "../../domain/clock.ts";
 import type { Progress } from "../../domain/progress.ts";
 import type { RetentionPolicy } from "../../domain/retention_policy.ts";
-import type { ObjectStore } from "../../storage/storage.ts";
+import type { ObjectStore, ReadOptions } from "../../storage/storage.ts";
 import type { PrunePlan } from "./prune_model.ts";
 
 /** What a removal needs of the world. */
@@ -16,6 +16,11 @@ export interface PruneParts {
   readonly progress: Progress;
   /** Whether the store keeps "only if absent": otherwise nobody can be kept out. */
   readonly conditionalPut: boolean;
+  /** Signs that backups are removed, before they are; absent: nobody signs for it. */
+  readonly signRemoval?: (
+    places: readonly { readonly systemIdentifier: string; readonly id: string }[],
+    options: ReadOptions,
+  ) => Promise<void>;
   /**
    * Keys in one request; the lease is looked at before each. 1 where a request is no network's.
    *

@@ -173,6 +173,7 @@ const pages = [
   "key generate",
   "key check",
   "key rekey",
+  "key sign",
   "explain",
   "version",
 ];

@@ -143,14 +143,14 @@ const faulty: readonly (readonly [text: string, lines: readonly string[]])[] = [
   ]],
   ["a: &x [1]\ncluster: main\n", [
     "0.yaml:1:1: a: unknown key; known here are cluster, postgres, repository, compression, " +
-    "encryption, backup, wal, retention, schedule, alerts, metadata, log, listen, listen_token, listen_token_file",
+    "encryption, signing, backup, wal, retention, schedule, alerts, metadata, log, listen, listen_token, listen_token_file",
   ]],
   ["cluster: &x main\nretention: *x\n", [
     "0.yaml: uses an alias (*name), which is not allowed here",
   ]],
   ["__proto__: { cluster: x }\n", [
     "0.yaml:1:1: __proto__: unknown key; known here are cluster, postgres, repository, " +
-    "compression, encryption, backup, wal, retention, schedule, alerts, metadata, log, listen, listen_token, listen_token_file",
+    "compression, encryption, signing, backup, wal, retention, schedule, alerts, metadata, log, listen, listen_token, listen_token_file",
   ]],
 ];
 for (const [text, lines] of faulty) {
@@ -188,6 +188,22 @@ for (
   Deno.test(`loadConfig() refuses to start when encryption is asked for by ${what}`, async () => {
     const lines = await refusal({ texts: [text], env });
     assert.match(lines.join("\n"), /encrypt|ENCR/);
+  });
+}
+
+for (
+  const [what, text, env] of [
+    ["half a key", "signing: { trusted_keys: [MCowBQYDK2VwAyEAPGn0] }\n", {}],
+    ["an empty group", "signing: {}\n", {}],
+    ["no key", "signing: { trusted_keys: [] }\n", {}],
+    ["an empty variable", "", { BACKUPCTL_SIGNING_TRUSTED_KEYS: "" }],
+    ["an empty name of a file", "", { BACKUPCTL_SIGNING_KEY_FILE: "" }],
+    ["a misspelt variable", "", { BACKUPCTL_SIGNING_TRUSTED_KEY: "x" }],
+  ] as const
+) {
+  Deno.test(`loadConfig() refuses to start when signatures are asked for by ${what}`, async () => {
+    const lines = await refusal({ texts: [text], env });
+    assert.match(lines.join("\n"), /signing|SIGNING/);
   });
 }
 
