@@ -100,12 +100,13 @@ function settings({ cluster, hook, way, server, bucket }: World, schedule: reado
   ].join("\n");
 }
 
+const OF_BACKUPS = "--method physical --fast-checkpoint";
+/** The first backup: without it the others find nothing. */
+const FULL = [`  - { name: full, cron: "*/12 * * * * *", run: "backup full ${OF_BACKUPS}" }`];
 /** One of each kind in turn, so that they need not wait for each other. */
-const SCHEDULE = [
-  '  - { name: full, cron: "*/12 * * * * *", run: "backup full --method physical ' +
-  '--fast-checkpoint" }',
-  '  - { name: increment, cron: "4-59/12 * * * * *", run: "backup incremental ' +
-  '--fast-checkpoint" }',
+const ALL = [
+  ...FULL,
+  '  - { name: increment, cron: "4-59/12 * * * * *", run: "backup incremental --fast-checkpoint" }',
   '  - { name: prune, cron: "2-59/12 * * * * *", run: prune }',
   '  - { name: verify, cron: "8-59/12 * * * * *", run: verify }',
 ];
@@ -139,10 +140,13 @@ for (const { name, open } of places()) {
 /** Everything that is scheduled runs and is shown; then the store is gone, and the daemon ends. */
 async function keepsItsSchedule(world: World): Promise<void> {
   const { folder, way, server } = world;
-  await Deno.writeTextFile(folder.config, settings(world, SCHEDULE), { mode: 0o600 });
+  await Deno.writeTextFile(folder.config, settings(world, FULL), { mode: 0o600 });
   await using daemon = folder.start();
   const pages = await pagesOf(daemon);
-  await Promise.all(["full", "increment", "prune", "verify"].map((entry) => ended(daemon, entry)));
+  await ended(daemon, "full");
+  await Deno.writeTextFile(folder.config, settings(world, ALL));
+  daemon.signal("SIGHUP");
+  await Promise.all(["increment", "prune", "verify"].map((entry) => ended(daemon, entry)));
   await lookUntil(daemon, "both kinds of backups", async () => {
     const kinds = ["full", "incremental"].map((kind) => pages.value("backups", kind));
     return (await Promise.all(kinds)).every((count) => (count ?? 0) > 0) || undefined;
