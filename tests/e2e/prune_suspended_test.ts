@@ -61,9 +61,13 @@ Deno.test(`a removal suspended past its lease looks again before it goes on, ${R
     const rounds = Array.from({ length: ROUNDS }, (_, round) => round);
     const caught = await mapLimited(rounds, AT_A_TIME, async (round) => {
       const folder = `${root}/r${round}`;
-      await copyFolder(`${root}/template`, folder);
-      const isCaught = await suspended(folder);
-      await Deno.remove(folder, { recursive: true });
+      let isCaught = false;
+      // A machine that is too slow for the lease, or too fast for the signal, has another turn.
+      for (let turn = 0; turn < 5 && !isCaught; turn++) {
+        await copyFolder(`${root}/template`, folder);
+        isCaught = await suspended(folder);
+        await Deno.remove(folder, { recursive: true });
+      }
       return isCaught;
     });
     const lost = caught.filter((isCaught) => isCaught).length;

@@ -165,7 +165,7 @@ Deno.test("one call pushes what waits, the next ones only confirm, without askin
     return others.filter((name) => files.some((file) => file.endsWith(`/${name}.mark`)));
   };
   // On a busy machine a call has no time left for others.
-  for (let call = 0; call < 10 && (await marks()).length < 2; call++) {
+  for (const end = Date.now() + 60_000; Date.now() < end && (await marks()).length < 2;) {
     assert.equal((await rig.run(`wal-push pg_wal/${first}`)).status, 0);
   }
   for (const name of others) {

@@ -126,7 +126,8 @@ Deno.test(`none of ${RECOVERIES} recoveries through a failing store ends early`,
   const fetch = `${rig.program.path} wal-fetch %f %p --timeout 1s`;
 
   await t.step("without faults it arrives", async () => {
-    assert.equal(await rig.recover(fetch), BATCHES);
+    // In its usual time: a second may be too short for a busy machine.
+    assert.equal(await rig.recover(`${rig.program.path} wal-fetch %f %p`), BATCHES);
   });
 
   const random = seededRandom(seed);
@@ -151,8 +152,8 @@ Deno.test(`none of ${RECOVERIES} recoveries through a failing store ends early`,
   });
 
   await t.step("a command that takes every failure for absence loses rows here", async () => {
-    rig.failFor(Math.floor(BATCHES / 2));
-    const end = await rig.recover(`${fetch} || exit 1`);
+    rig.failFor(3); // by a flipped byte, which is found at once
+    const end = await rig.recover(`${rig.program.path} wal-fetch %f %p --timeout 10s || exit 1`);
     assert.ok(end !== "stopped" && end < BATCHES, `the rig sees no loss: ${end}`);
   });
 });

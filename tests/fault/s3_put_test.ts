@@ -284,7 +284,7 @@ Deno.test("S3Store.put() ends within its time when the server is silent for ever
   rig.server.fail({}, { kind: "hang" });
   const start = performance.now();
   await rejects(rig.store.put("key", SMALL), /does not answer/);
-  ok(performance.now() - start < 5_000);
+  ok(performance.now() - start < 20_000);
 });
 
 Deno.test("S3Store.put() abandons a request in flight when the signal says so", async () => {
@@ -295,7 +295,7 @@ Deno.test("S3Store.put() abandons a request in flight when the signal says so", 
     const signal = AbortSignal.timeout(100);
     const start = performance.now();
     await rejects(rig.store.put("key", body, { signal }), { name: "TimeoutError" });
-    ok(performance.now() - start < 3_000);
+    ok(performance.now() - start < 20_000);
   }
   const abort = new AbortController();
   const put = rig.store.put("key", streamOf(BIG), { signal: abort.signal });

@@ -27,7 +27,7 @@ function channel(server: MailServer, options: Partial<EmailOptions> = {}): Email
     from: "backupctl <backupctl@example.com>",
     to: ["dba@example.com", "ops@example.com"],
     ca: ca!,
-    timeoutMs: 5_000,
+    timeoutMs: 20_000,
     resolver: () => Promise.resolve([{ address: "127.0.0.1", family: 4 }]),
     ...options,
   });
@@ -143,7 +143,7 @@ Deno.test("EmailChannel gives up a server that says nothing", async () => {
   const start = performance.now();
   const error = await failure(channel(server, { timeoutMs: 300 }).send(aMessage()));
   assert.match(error.message, /did not take the mail within 0.3 s/);
-  assert.ok(performance.now() - start < 3_000);
+  assert.ok(performance.now() - start < 15_000);
 });
 
 Deno.test("EmailChannel gives up when it is told to", async () => {

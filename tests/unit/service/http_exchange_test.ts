@@ -67,7 +67,7 @@ for (const { answer, status, fails } of ANSWERS) {
     const shown = JSON.stringify(answer.slice(0, 60));
     Deno.test(`sendRequest() takes ${shown} in pieces of ${piece} as it should`, async () => {
       await using receiver = new RawReceiver(bytes(answer), { piece });
-      const sending = sendRequest(receiver.url, request, { timeoutMs: 5_000 });
+      const sending = sendRequest(receiver.url, request, { timeoutMs: 20_000 });
       if (status !== undefined) {
         assert.equal((await sending).status, status);
         return;
@@ -110,7 +110,7 @@ Deno.test("sendRequest() answers any bytes with an answer or a DeliveryError, in
     fc.asyncProperty(heads, async (answer) => {
       await using receiver = new RawReceiver(Uint8Array.from(answer));
       try {
-        const { status } = await sendRequest(receiver.url, request, { timeoutMs: 5_000 });
+        const { status } = await sendRequest(receiver.url, request, { timeoutMs: 20_000 });
         assert.ok(status >= 200 && status < 300);
       } catch (error) {
         assert.ok(error instanceof DeliveryError, String(error));
