@@ -239,7 +239,7 @@ export class Signatures {
     const where = signatureKey(cluster, place);
     const signed = await this.#read(where, { manifest: manifestKey(cluster, place), ...options });
     const statement = parseBackupStatement(keys.open(signed, { where }), where);
-    refuseElsewhere(statement, { where, cluster, ...place });
+    refuseElsewhere(statement, { ...place, where, cluster });
     return statement;
   }
 

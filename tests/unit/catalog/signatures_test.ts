@@ -157,9 +157,10 @@ Deno.test("a newest backup that was removed with a signature is not missed", asy
   for (const day of [1, 2]) await commitWhole(host, store, ofDay(day));
   await host.signatures.signRemoval([ofDay(2)]);
   await hide(store, ofDay(2));
+  const forgetful = signingHost(store, { key, trusted: [key] });
   const [found] = await host.signatures.audit();
   assert.deepEqual([found!.rolledBack, found!.missing, found!.newest], [undefined, [], undefined]);
-  await commitWhole(host, store, ofDay(3));
+  await commitWhole(forgetful, store, ofDay(3));
   assert.equal((await host.signatures.statement(ofDay(3))).sequence, 3, "no number is used twice");
 });
 
@@ -193,13 +194,31 @@ Deno.test("what another cluster's or a stranger's removal says explains nothing"
   for (const day of [1, 2, 3]) await commitWhole(host, store, ofDay(day));
   await signingHost(store, { key: stranger, trusted: [key] }).signatures.signRemoval([ofDay(2)]);
   const other = signingHost(store, { cluster: "other", key, trusted: [key] });
-  await commitWhole(other, store, ofDay(2, { cluster: "other" }));
+  for (const day of [1, 2]) await commitWhole(other, store, ofDay(day, { cluster: "other" }));
   await other.signatures.signRemoval([ofDay(2)]);
   for await (const { key } of store.list(`other/${SYSTEM}/removed/`)) {
     await store.put(key.replace("other/", "main/"), await read(store, key));
   }
   await hide(store, ofDay(2));
   assert.deepEqual((await host.signatures.audit())[0]!.missing, [2]);
+});
+
+Deno.test("statement() takes a signature in its own place only", async () => {
+  const store = new MemoryStore();
+  const key = newSigningKey();
+  const host = signingHost(store, { key, trusted: [key] });
+  await commitWhole(host, store, ofDay(1));
+  const signed = await read(store, signatureKey(cluster, ofDay(1)));
+  for (const place of [ofDay(2), ofDay(1, { systemIdentifier: "7400000000000000001" })]) {
+    await store.put(manifestKey(cluster, place), new Uint8Array());
+    await store.put(signatureKey(cluster, place), signed);
+    await assert.rejects(host.signatures.statement(place), /is signed for/);
+  }
+  await host.signatures.signRemoval([ofDay(1)]);
+  for await (const info of store.list(`${cluster}/${SYSTEM}/removed/`)) {
+    await store.put(signatureKey(cluster, ofDay(1)), await read(store, info.key));
+  }
+  await assert.rejects(host.signatures.statement(ofDay(1)), /says something else/);
 });
 
 Deno.test("signExisting() signs what has no signature, oldest first, and nothing else", async () => {

@@ -137,6 +137,14 @@ const ATTACKS: Readonly<Record<string, Attack>> = {
     await store.put(manifestOf(draw.at), change(await read(store, manifestOf(draw.at)), draw));
     return { refused: ids(draw.at) };
   },
+  "a manifest that says something else": async (store, { at, to }) => {
+    // Valid in itself: the objects of another backup under this one's name.
+    const changed = { ...originals[to]!, id: originals[at]!.id };
+    await store.put(manifestOf(at), utf8.encode(stableJson(changed)));
+    await copyFolder(store, `${folderOf(to)}app`, `${folderOf(at)}app`);
+    await copyFolder(store, `${folderOf(to)}globals`, `${folderOf(at)}globals`);
+    return { refused: ids(at) };
+  },
   "a changed byte of a signature": async (store, draw) => {
     await store.put(signatureOf(draw.at), change(await read(store, signatureOf(draw.at)), draw));
     return { refused: ids(draw.at) };
