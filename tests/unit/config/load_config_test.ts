@@ -173,9 +173,13 @@ Deno.test("loadConfig() names all faults at once, in the order of the file", asy
   ]);
 });
 
+/** Of the right form; its checksum is another one's. */
+const MISTYPED = "age1zgpxyxrp004ghzywht7s3n8h848xgwdlf50de9mld2fw92v7j4asnhweuq";
+
 for (
   const [what, text, env] of [
     ["recipients", "encryption: { recipients: [age1abc] }\n", {}],
+    ["a recipient with a letter that is wrong", `encryption: { recipients: [${MISTYPED}] }\n`, {}],
     ["an empty group", "encryption: {}\n", {}],
     ["no recipient", "encryption: { recipients: }\n", {}],
     ["a variable", "", { BACKUPCTL_ENCRYPTION_RECIPIENTS: "age1abc" }],
