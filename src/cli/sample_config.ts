@@ -48,6 +48,12 @@ export const SAMPLE_CONFIG =
 # encryption:
 #   recipients: [age1…, age1…]
 
+# Backups are signed, and what no trusted key signed is none. "backupctl key generate --signing FILE"
+# makes the key, for the database host only; others need its public key: docs/signing.md.
+# signing:
+#   key_file: /etc/backupctl/signing.pem
+#   trusted_keys: [MCowBQYDK2VwAyEA…]
+
 # backup: { method: auto, jobs: auto }
 
 # metadata:
