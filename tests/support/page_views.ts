@@ -97,12 +97,16 @@ export function aBusyView(changes: { readonly label?: string } = {}): PageView {
         rule: "wal_lag",
         severity: "critical",
         title: "3 WAL files wait to be archived, the oldest for 14 minutes",
+        detail: "archive_command failed 9 times, last with 0000000200000000000000B3. " +
+          "Until then the last 14 minutes cannot be restored, and pg_wal grows.",
+        hint: "the server's log says why its archive_command fails",
       }),
       anAlert({
         rule: "disk_low",
         severity: "warning",
         title: "the repository's disk has 82.0 GB of 1.0 TB free",
         detail: null,
+        hint: "less than 10 % are left; make room before it is full",
       }),
     ],
     storage: Array.from({ length: 40 }, (_, index) => ({
@@ -124,7 +128,8 @@ export function anAlert(alert: Partial<OpenAlert> = {}): OpenAlert {
     rule: "wal_gap",
     subject: "x",
     severity: "critical",
-    title: "WAL segments 0000000100000000000000A1 to 0000000100000000000000A7 are missing",
+    title:
+      "WAL segments 0000000100000000000000A1 to 0000000100000000000000A7 are missing in the archive",
     detail: "No moment of timeline 1 behind them can be restored from a backup that ended before.",
     hint: "does the server still have them in pg_wal? If not, take a backup now",
     since: before(2 * HOUR).getTime(),

@@ -10,7 +10,7 @@ const RULES_PT: Readonly<Record<string, string>> = {
   backup_damaged: "um backup está danificado",
   wal_gap: "faltam segmentos de WAL",
   wal_lag: "o arquivamento de WAL está atrasado",
-  wal_conflict: "conflito no arquivo de WAL",
+  wal_conflict: "conflito no acervo de WAL",
   disk_low: "pouco espaço em disco",
   prune_not_run: "a limpeza não é feita",
   drill_too_old: "a restauração não é ensaiada",

@@ -45,11 +45,10 @@ export function alertsSection({ alerts }: PageView, text: PageText): Html {
   }
   const items = alerts.map(({ severity, rule, title, detail, hint, since }) => {
     const kind = severity === "critical" ? words.critical : words.warning;
-    const known = Object.hasOwn(words.rules, rule) ? `${words.rules[rule]}: ` : "";
     return html`
-      <li class="${severity}"><b>${kind}</b> ${known}${safeText(title)}
-      ${detail === null ? "" : html`<p>${safeText(detail)}</p>`}
-      ${hint === null ? "" : html`<p>${words.hint}: ${safeText(hint)}</p>`}
+      <li class="${severity}"><b>${kind}</b> ${text.alertTitle(title, rule)}
+      ${detail === null ? "" : html`<p>${text.ofAlert(detail, rule)}</p>`}
+      ${hint === null ? "" : html`<p>${words.hint}: ${text.ofAlert(hint, rule)}</p>`}
       <p>${words.since} ${text.time(new Date(since))}</p></li>
     `;
   });

@@ -1,6 +1,7 @@
 import type { OpenAlert } from "../alerts/alert_state.ts";
 import { oneLine, shorten } from "../alerts/channels/message_text.ts";
 import type { ServiceSnapshot } from "../snapshot.ts";
+import { portugueseAlert } from "./alert_phrases.ts";
 import { type Language, type Words, wordsOf } from "./language.ts";
 
 /** How much was stored at a moment. */
@@ -63,6 +64,23 @@ export class PageText {
     if (seconds >= 2 * 86_400) return `${Math.floor(seconds / 86_400)} d`;
     if (seconds >= 2 * 3_600) return `${Math.floor(seconds / 3_600)} h`;
     return seconds >= 120 ? `${Math.floor(seconds / 60)} min` : `${seconds} s`;
+  }
+
+  /** An alert's title in this language; in Portuguese an unknown one with its rule in front. */
+  alertTitle(title: string, rule: string): string {
+    const known = Object.hasOwn(this.words.rules, rule) ? `${this.words.rules[rule]}: ` : "";
+    return this.#translated(title, rule) ?? known + safeText(title);
+  }
+
+  /** What else an alert says. */
+  ofAlert(text: string, rule: string): string {
+    return this.#translated(text, rule) ?? safeText(text);
+  }
+
+  #translated(text: string, rule: string): string | undefined {
+    if (this.language !== "pt") return undefined;
+    const formatTime = (time: Date) => this.time(time);
+    return portugueseAlert(safeText(text), { rule, formatTime });
   }
 
   /** A known word in this language; any other as it is. */

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { lookAt, lookAtRun, RULES } from "../../../src/service/alerts/rules/evaluate_rules.ts";
+import { portugueseAlert } from "../../../src/service/page/alert_phrases.ts";
 import type { AlertSnapshot, RuleLimits } from "../../../src/service/alerts/rules/rule.ts";
 import {
   aFailure,
@@ -352,6 +353,16 @@ const CASES: readonly {
     finds: ["drill_too_old/drill warning"],
   },
   {
+    title: "a verify that is too old",
+    snapshot: {
+      runs: [
+        aRun({ operation: "verify" }, before(9 * DAY)),
+        ...aSnapshot().runs.filter(({ operation }) => operation !== "verify"),
+      ],
+    },
+    finds: ["verify_too_old/verify warning"],
+  },
+  {
     title: "nothing of what is switched off",
     snapshot: {
       repository: aRepository({ backups: [] }),
@@ -411,6 +422,44 @@ for (const { title, snapshot, finds, limits } of CASES) {
     assert.deepEqual(found(aSnapshot(snapshot), { ...LIMITS, ...limits }), finds);
   });
 }
+
+Deno.test("the page says in Portuguese whatever a rule finds", () => {
+  const said = new Set<string>();
+  const formatTime = () => "23/11";
+  for (const { snapshot, limits } of CASES) {
+    const look = lookAt(aSnapshot(snapshot), { ...LIMITS, ...limits });
+    for (const { rule, title, detail = "", hint = "" } of look.findings) {
+      // What a program or a server said of the cause stays as it is.
+      const own = [title, ...rule === "config_refused" ? [] : [detail]];
+      const texts = rule === "run_failed" ? own : [...own, hint];
+      for (const text of texts.filter((one) => one !== "")) {
+        const portuguese = portugueseAlert(text, { rule, formatTime });
+        assert.ok(portuguese !== undefined, `${rule}: ${text}`);
+        assert.doesNotMatch(portuguese, /\{|\}|\b\d+ (days|hours|minutes|seconds)\b/, text);
+        said.add(rule);
+      }
+    }
+  }
+  assert.deepEqual([...said].sort(), Object.keys(RULES).sort());
+});
+
+Deno.test("portugueseAlert() leaves alone what it does not know", () => {
+  const formatTime = (time: Date) => time.toISOString();
+  const say = (text: string, rule: string) => portugueseAlert(text, { rule, formatTime });
+  assert.equal(say("something else", "wal_gap"), undefined);
+  assert.equal(say("something else", "constructor"), undefined);
+  assert.equal(say("a found it at never.", "backup_damaged"), undefined);
+  assert.equal(
+    say("verify found it at 2026-11-23T12:00:00.000Z.", "backup_damaged"),
+    "verify descobriu isso em 2026-11-23T12:00:00.000Z.",
+  );
+  assert.equal(say("$& failed: {a} $1", "run_failed"), "$& falhou: {a} $1");
+  assert.equal(
+    say("the repository's disk has 82.0 GB of 1.0 TB free", "disk_low"),
+    "o disco do repositório tem 82,0 GB de 1,0 TB livres",
+  );
+  assert.equal(say("7 more of this kind: wal gap", "wal_gap"), "mais 7 do mesmo tipo");
+});
 
 Deno.test("the rules tell what they cannot tell from what is over", () => {
   const blind = lookAt(

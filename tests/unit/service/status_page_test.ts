@@ -77,6 +77,8 @@ Deno.test("the page shows one of everything, in both languages", async () => {
     assert.ok(portuguese.includes(text), text);
   }
   assert.match(portuguese, /<html lang="pt-BR">/);
+  assert.match(portuguese, /<b>crítico<\/b> 3 arquivos de WAL esperam o arquivamento/);
+  assert.doesNotMatch(portuguese, /are missing|cannot be restored|make room|does the server/);
   assert.match(await page(aCalmView()), /all is well/);
 });
 
