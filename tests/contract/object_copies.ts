@@ -30,7 +30,9 @@ export function copies(
         equal(info?.size, length);
         const head = await store.head(`to/${length}`);
         equal(head?.etag, info?.etag);
-        equal(head?.metadata, {});
+        // rclone adds a time of its own to whatever it copies.
+        const { mtime: _, ...metadata } = head?.metadata ?? {};
+        equal(metadata, {});
         ok(Buffer.compare(await bytesOf(await store.get(`to/${length}`)), bytes) === 0);
       }
     },
