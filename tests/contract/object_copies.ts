@@ -26,6 +26,11 @@ export function copies(
         const bytes = content(length);
         const put = await store.put(`from/a b+c ü/${length}`, streamOf(bytes));
         const info = await copy(`from/a b+c ü/${length}`, `to/${length}`, known(bytes, put));
+        if ((await store.head(`from/a b+c ü/${length}`))?.etag !== put.etag) {
+          // rclone answers an upload in parts with another etag than it tells later.
+          equal([info, await store.head(`to/${length}`)], [undefined, undefined]);
+          continue;
+        }
         equal(info?.key, `to/${length}`);
         equal(info?.size, length);
         const head = await store.head(`to/${length}`);
