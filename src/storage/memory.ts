@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { systemClock } from "../domain/clock.ts";
 import type { Bytes } from "../domain/bytes.ts";
 import { ObjectExistsError, ObjectMissingError } from "../domain/errors.ts";
@@ -99,7 +98,8 @@ export class MemoryStore implements ObjectStore {
     signal?.throwIfAborted();
     checkKey(from);
     checkKey(to);
-    const bytes = (await Promise.resolve(this.#objects.get(from)))?.bytes;
+    const { createHash } = await import("node:crypto");
+    const bytes = this.#objects.get(from)?.bytes;
     if (bytes?.length !== size) return undefined;
     if (createHash("sha256").update(bytes).digest("hex") !== sha256) return undefined;
     this.#checkConditions(to, { ifAbsent: true });
