@@ -1,5 +1,5 @@
 import { mapLimited } from "../domain/map_limited.ts";
-import { StorageError } from "../domain/errors.ts";
+import { IntegrityError, StorageError } from "../domain/errors.ts";
 import type { ObjectStore, ReadOptions } from "../storage/storage.ts";
 import { type ChunkRecord, chunkRecordsFolder, readChunkRecord } from "./chunk_record.ts";
 import { backupFolder } from "./layout.ts";
@@ -71,7 +71,8 @@ async function readRecords(
     try {
       return await readChunkRecord(store, key, reading);
     } catch (error) {
-      if (error instanceof StorageError) return undefined; // its run has just removed it
+      // Its run has just removed it, or it is damaged: neither is worth more than the chunk.
+      if (error instanceof StorageError || error instanceof IntegrityError) return undefined;
       throw error;
     }
   });

@@ -92,7 +92,7 @@ export class ChunkUploads {
     { entries, files, candidate, number }: NumberedPlan,
   ): Promise<StoredChunk | undefined> {
     const { takeOver, folder, pace, advance } = this.#destination;
-    if (!candidate || !takeOver?.isHopeful) return undefined;
+    if (!candidate || !takeOver || !await takeOver.isWorthReading(candidate)) return undefined;
     const { stored, packed } = thread.pack(entries, pace);
     for await (const _ of stored);
     const chunk = await packed;

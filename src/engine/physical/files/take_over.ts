@@ -4,8 +4,8 @@ import type { DataFile } from "../../../postgres/postgres.ts";
 import type { ObjectInfo, ObjectStore } from "../../../storage/storage.ts";
 import type { PackedChunk } from "./file_messages.ts";
 
-/** So often the hash of what looked the same is another one before nobody tries any more. */
-const MAX_MISSES = 3;
+/** So often what looked the same turns out to be another before nobody tries any more. */
+const MAX_MISSES = 8;
 
 /** What is copied from one folder to another. */
 interface Transfer {
@@ -50,9 +50,13 @@ export class TakeOver {
     this.#signal = signal;
   }
 
-  /** Whether it is worth reading a chunk only to compare it. */
-  get isHopeful(): boolean {
-    return !this.#refused && (this.#objects > 0 || this.#misses < MAX_MISSES);
+  /** Whether it is worth reading files only to compare them: the chunk lies where it was stored. */
+  async isWorthReading({ folder, record }: AbandonedChunk): Promise<boolean> {
+    if (this.#refused || (this.#objects === 0 && this.#misses >= MAX_MISSES)) return false;
+    const found = await this.#orRefused(() =>
+      this.#store.head(folder + record.key, { signal: this.#signal })
+    );
+    return found?.size === record.storedBytes;
   }
 
   /** The copy; undefined when the stored chunk is another one, or nobody can be certain. */
@@ -64,22 +68,13 @@ export class TakeOver {
       return undefined;
     }
     const etag = record.etag === null ? {} : { etag: record.etag };
-    const signal = this.#signal;
-    const from = candidate.folder + record.key;
-    try {
-      const info = await this.#store.copy?.(from, key, { size, sha256, ...etag, signal });
-      if (!info) {
-        this.#misses += 1;
-        return undefined;
-      }
-      this.#count(candidate, size);
-      return info;
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      if (!this.#refused) this.#note(`nothing more is taken over: ${error.message}`);
-      this.#refused = true;
-      return undefined;
-    }
+    const how = { size, sha256, ...etag, signal: this.#signal };
+    const info = await this.#orRefused(async () =>
+      await this.#store.copy?.(candidate.folder + record.key, key, how)
+    );
+    if (info) this.#count(candidate, size);
+    else this.#misses += 1;
+    return info;
   }
 
   /** Writes down what is stored, while the run goes on. That it cannot is no reason to fail. */
@@ -111,6 +106,18 @@ export class TakeOver {
     if (this.#objects === 0) return undefined;
     const from = [...this.#from].sort();
     return { objects: this.#objects, storedBytes: this.#storedBytes, from };
+  }
+
+  /** A store that refuses is not asked again: it is no reason to fail. */
+  async #orRefused<T>(ask: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      if (!this.#refused) this.#note(`nothing more is taken over: ${error.message}`);
+      this.#refused = true;
+      return undefined;
+    }
   }
 
   #count({ backupId }: AbandonedChunk, storedBytes: number): void {
