@@ -10,6 +10,7 @@ import { incrementalMajors, IncrementWorld, SUMMARIES } from "../support/increme
 import { type Cluster, startCluster } from "../support/postgres_cluster.ts";
 import { type CliResult, runCli, spawnCli } from "../support/run_cli.ts";
 import { seededRandom } from "../support/s3_server/faults.ts";
+import { sendSignal } from "../support/send_signal.ts";
 import { FULL_FAULTS } from "../support/wal_rig.ts";
 
 const KILLS = FULL_FAULTS ? 100 : 3;
@@ -62,7 +63,8 @@ for (const { major, binDir } of incrementalMajors()) {
       // One in three of those that go on is killed as well.
       for (const more of random() < 0.33 ? [[], ["--delta"]] : [[]]) {
         const child = spawnCli([...words(to), ...more], { env });
-        const timer = setTimeout(() => child.kill("SIGKILL"), random() * whole.milliseconds);
+        const kill = () => sendSignal(child, "SIGKILL");
+        const timer = setTimeout(kill, random() * whole.milliseconds);
         await child.output();
         clearTimeout(timer);
       }

@@ -11,6 +11,7 @@ import {
 } from "../support/postgres_cluster.ts";
 import { archiveNow } from "../support/recoveries.ts";
 import type { CliResult } from "../support/run_cli.ts";
+import { sendSignal } from "../support/send_signal.ts";
 import { serverUser } from "../support/server_user.ts";
 
 class Rig implements AsyncDisposable {
@@ -273,7 +274,7 @@ for (const major of clusterMajors()) {
       while (!ended && !await Deno.stat(`${program.folder}/begun`).catch(() => undefined)) {
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
-      if (!ended) child.kill("SIGINT");
+      if (!ended) sendSignal(child, "SIGINT");
       const { code } = await child.status;
       assert.equal(code, 130, await stderr);
       assert.match(await stderr, /interrupted by SIGINT/);

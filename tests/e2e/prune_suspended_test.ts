@@ -6,6 +6,7 @@ import type { ProcessPlan } from "../support/retention/prune_process.ts";
 import { HistoryWorld } from "../support/retention/history_world.ts";
 import { keysOf, pruneParts, storeWorld } from "../support/retention/stored_world.ts";
 import { FULL_FAULTS, reportCampaign, trials } from "../support/campaign.ts";
+import { sendSignal } from "../support/send_signal.ts";
 
 const SCRIPT = new URL("../support/retention/prune_process.ts", import.meta.url).pathname;
 const ROUNDS = trials({ full: 200, usual: 5 });
@@ -90,12 +91,12 @@ async function suspended(folder: string): Promise<boolean> {
     assert.equal(code, 11, new TextDecoder().decode(stderr)); // too slow a machine for the lease
     return false;
   }
-  Deno.kill(child.pid, "SIGSTOP");
+  sendSignal(child, "SIGSTOP");
   const store = new DirectoryStore(folder);
   const parts = pruneParts(store, { cluster: "main", host: "db2" });
   const taken = await takeOver(parts);
   const before = await keysOf(store, "main");
-  Deno.kill(child.pid, "SIGCONT");
+  sendSignal(child, "SIGCONT");
   const [{ code }, words] = await Promise.all([
     child.status,
     new Response(child.stderr).text(),

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { startCluster } from "../support/postgres_cluster.ts";
 import { runCli, spawnCli } from "../support/run_cli.ts";
+import { sendSignal } from "../support/send_signal.ts";
 
 async function startRig() {
   const cluster = await startCluster({ settings: { wal_level: "replica" } });
@@ -110,7 +111,7 @@ Deno.test("verify reads a repository back, keeps what it found, and names damage
     const child = spawnCli(["verify", "--jobs", "1"], { env: rig.env });
     const stderr = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
     for (let text = ""; !text.includes("verify.started");) text += (await stderr.read()).value;
-    child.kill("SIGINT");
+    sendSignal(child, "SIGINT");
     const drained = (async () => {
       while (!(await stderr.read()).done);
     })();

@@ -12,6 +12,7 @@ import { spawnCli } from "../support/run_cli.ts";
 import { type FaultAction, seededRandom } from "../support/s3_server/faults.ts";
 import { S3Server } from "../support/s3_server/s3_server.ts";
 import { campaignSeed, reportCampaign, trials } from "../support/campaign.ts";
+import { sendSignal } from "../support/send_signal.ts";
 import { PLACE, WalRig } from "../support/wal_rig.ts";
 import { makeSegment } from "../support/wal_segments.ts";
 
@@ -29,14 +30,6 @@ const FAULTS: readonly (readonly [share: number, action: FaultAction])[] = [
   [0.05, { kind: "twice" }],
   [0.03, { kind: "drip", bytesPerSecond: 300_000 }],
 ];
-
-function kill(child: Deno.ChildProcess): void {
-  try {
-    child.kill("SIGKILL");
-  } catch {
-    // It has just ended by itself.
-  }
-}
 
 Deno.test(`of pushes under faults and ${KILLS} SIGKILLs, every acknowledged one is archived`, async () => {
   const seed = campaignSeed();
@@ -63,7 +56,7 @@ Deno.test(`of pushes under faults and ${KILLS} SIGKILLs, every acknowledged one 
     // Anywhere in a usual call, and a little behind its end.
     const usual = durations.toSorted((a, b) => a - b)[Math.floor(durations.length * 0.9)]!;
     const after = random() < 0.6 ? random() * 1.2 * usual : undefined;
-    const timer = after && setTimeout(() => kill(child), after);
+    const timer = after && setTimeout(() => sendSignal(child, "SIGKILL"), after);
     const { code, signal } = await child.output();
     clearTimeout(timer);
     calls += 1;

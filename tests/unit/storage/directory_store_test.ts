@@ -12,6 +12,7 @@ import {
   stuckStream,
   text,
 } from "../../support/bodies.ts";
+import { sendSignal } from "../../support/send_signal.ts";
 
 const PUT_PROCESS = new URL("../../support/storage/put_process.ts", import.meta.url).pathname;
 const DENIED_PROCESS = new URL("../../support/storage/denied_process.ts", import.meta.url).pathname;
@@ -55,7 +56,7 @@ Deno.test("DirectoryStore.put() killed at any moment leaves the old object or th
       await reader.read();
       await go(child);
       await new Promise((resolve) => setTimeout(resolve, round));
-      child.kill("SIGKILL");
+      sendSignal(child, "SIGKILL");
       await reader.cancel();
       await child.status;
       const head = await store.head("killed");
