@@ -24,6 +24,7 @@ interface Explanation {
 /** IAM's action for each operation (Service Authorization Reference, "Amazon S3"). */
 const PERMISSIONS: Readonly<Record<string, string>> = {
   PutObject: "s3:PutObject",
+  CopyObject: "s3:PutObject",
   CreateMultipartUpload: "s3:PutObject",
   UploadPart: "s3:PutObject",
   CompleteMultipartUpload: "s3:PutObject",

@@ -74,6 +74,8 @@ export class TakeOver {
     );
     if (info) this.#count(candidate, size);
     else this.#misses += 1;
+    // A copy whose answer was lost would stand in the way of the upload.
+    if (this.#refused) await this.#store.delete([key]).catch(() => {});
     return info;
   }
 
