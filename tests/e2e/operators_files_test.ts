@@ -220,6 +220,29 @@ Deno.test("the Compose file names settings and commands that exist", async () =>
   assert.equal(archive, "archive_command=backupctl wal-push %p");
 });
 
+Deno.test("the Compose file is of Compose's own form, and mounts files that are there", async () => {
+  const [compose] = await documents("compose.yaml");
+  const services = Object.values(compose!["services"] as Record<string, { volumes: string[] }>);
+  const mounts = services.flatMap(({ volumes }) => volumes).filter((one) => one.startsWith("."));
+  assert.equal(mounts.length, 1);
+  for (const mount of mounts) assert.ok((await read(mount.split(":")[0]!)).length > 0, mount);
+  if (!await isHere("check-jsonschema")) return;
+  const schema = ["--builtin-schema", "vendor.compose-spec", "compose.yaml"];
+  const { code, text } = await run("check-jsonschema", schema);
+  assert.equal(code, 0, text);
+});
+
+Deno.test("the Compose file's PostgreSQL lets backups in over the replication protocol", async () => {
+  const folder = await Deno.makeTempDir();
+  await Deno.writeTextFile(`${folder}/pg_hba.conf`, "host all all all scram-sha-256\n");
+  const script = `PGDATA=${folder}; . ${CONFIG}/compose-replication.sh`;
+  const { code, text } = await run("sh", ["-euc", script], "/");
+  assert.equal(code, 0, text);
+  const lines = (await Deno.readTextFile(`${folder}/pg_hba.conf`)).trim().split("\n");
+  assert.equal(lines.at(-1), "host replication all all scram-sha-256");
+  await Deno.remove(folder, { recursive: true });
+});
+
 async function deploy(root: string, ...args: readonly string[]): Promise<Ran> {
   return await run("sh", [`${CONFIG}/deploy.sh`, "--root", root, ...args], "/");
 }
