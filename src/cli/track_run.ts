@@ -51,7 +51,9 @@ export async function trackRun<T>(
       ...(result.backup && { backup_id: result.backup.id }),
       ...(result.rawBytes !== undefined && { size_bytes: result.rawBytes }),
       stored_bytes: result.storedBytes,
-      ...(result.backup?.takenOver && { taken_over_bytes: result.backup.takenOver.storedBytes }),
+      ...(!run.backup && result.backup?.takenOver && {
+        taken_over_bytes: result.backup.takenOver.storedBytes,
+      }),
       duration_seconds: elapsed(),
     });
     await recordRun(session, context, { ...report, seconds: elapsed(), ...result });

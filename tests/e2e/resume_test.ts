@@ -89,6 +89,26 @@ class KillRig {
     return { id: String(backup.id), takenOver: taken_over as TakenOver | null };
   }
 
+  /** @returns what it prints for people. */
+  async backupInWords(): Promise<{ readonly stdout: string; readonly stderr: string }> {
+    const words = this.#words().filter((word) => word !== "--output" && word !== "json");
+    const { status, stdout, stderr } = await runCli(words, { env: this.#env });
+    assert.equal(status, 0, stderr);
+    return { stdout, stderr };
+  }
+
+  /** Kills one that has left at least so many records of chunks. @returns false: it was faster. */
+  async killWithRecords(least: number): Promise<boolean> {
+    // Slow enough to be seen: 2 MB a second of some 40.
+    const child = spawnCli(this.#words("--max-rate", "2M"), { env: this.#env });
+    let ended = false;
+    const output = child.output().finally(() => ended = true);
+    while (!ended && await this.records() < least) await pause(20);
+    if (!ended) child.kill("SIGKILL");
+    await output;
+    return await this.records() >= least; // one that came to its end has removed them
+  }
+
   /** Kills one while it stores its first objects, or its last, or any in between. */
   async killBackup(): Promise<void> {
     const child = spawnCli(this.#words(), { env: this.#env });
@@ -235,6 +255,33 @@ async function bucketPlace(): Promise<Place & AsyncDisposable> {
     },
   };
 }
+
+Deno.test("the backup after one that was killed says what it took over, unless --no-resume", async () => {
+  await using place = await folderPlace();
+  await using cluster = await startCluster();
+  const folder = await makeServerFolder("backupctl-resume-");
+  const load = new StampLoad(cluster);
+  const rig = new KillRig(cluster, { folder, place, random: Math.random, load });
+  await makeStamps(cluster);
+  try {
+    for (let tries = 1; !await rig.killWithRecords(2); tries++) assert.ok(tries < 5);
+    assert.equal((await rig.backup("--no-resume")).takenOver, null);
+    const { stdout, stderr } = await rig.backupInWords();
+    assert.match(stderr, /stored without coming to an end are compared/);
+    assert.match(stdout, /of it \(\d+ objects?\) taken over from \d{8}T\d{6}Z-F/);
+    assert.match(stderr, /"taken_over_bytes":\d+/);
+    const manifest = (await openRepository(place.store, { cluster: "main" }).backups()).at(-1);
+    assert.ok(manifest?.takenOver && manifest.takenOver.objects > 0);
+    // The records of the killed one alone are left.
+    assert.ok(await rig.records() >= 2);
+    const own = await Array.fromAsync(
+      place.store.list(`main/${manifest.systemIdentifier}/backups/${manifest.id}/resume/`),
+    );
+    assert.deepEqual(own, []);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
 
 Deno.test(`a backup into a folder that was killed is followed by whole ones (${KILLS} kills)`, async () => {
   await using place = await folderPlace();

@@ -1,6 +1,7 @@
 /** A folder that looks like a data directory, and runs of the `files` source over it. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import type { CodecSpec } from "../../src/codec/codec.ts";
 import { WorkerPool } from "../../src/codec/worker_pool.ts";
 import type { Bytes } from "../../src/domain/bytes.ts";
 import { MiB } from "../../src/domain/bytes.ts";
@@ -61,7 +62,13 @@ export class ResumeWorld implements AsyncDisposable {
   }
 
   /** A run up to its last object. Nobody commits it: as if it were killed then. */
-  async run(id: string, options: Partial<BackupRun["options"]> = {}): Promise<BackupContent> {
+  async run(
+    id: string,
+    { sealing = false, ...options }: Partial<BackupRun["options"]> & {
+      /** Objects are encrypted, as far as anybody can tell. */
+      readonly sealing?: boolean;
+    } = {},
+  ): Promise<BackupContent> {
     const dataDirectory = this.#folder;
     const backup: FileBackup = {
       ...{ dataDirectory, versionFolder: "PG_17_202406281", startLsn: 0x2000028n },
@@ -73,7 +80,11 @@ export class ResumeWorld implements AsyncDisposable {
       [Symbol.asyncDispose]: () => Promise.resolve(),
     };
     const parts = {
-      ...{ store: this.store, codecs: this.#codecs, clock: systemClock, progress: silentProgress },
+      ...{ store: this.store, clock: systemClock, progress: silentProgress },
+      codecs: {
+        ...{ sealing, size: this.#codecs.size, seal: () => new TransformStream() },
+        codec: (spec: CodecSpec) => this.#codecs.codec(spec),
+      },
       repository: { cluster: "main" },
       server: { databases: () => Promise.resolve([]) },
       fileBackups: { start: () => Promise.resolve(backup) },

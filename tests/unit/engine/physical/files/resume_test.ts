@@ -105,8 +105,11 @@ async function trial(fates: readonly Fate[], open: () => Promise<Tampered>): Pro
   await using world = await ResumeWorld.open(place.store);
   await world.run(FIRST);
   await suffer(fates, { ...place, world });
+  const before = await Array.fromAsync(place.store.list(folderOf(FIRST)));
   const backup = await world.run(SECOND);
   const what = fates.join(", ");
+  // That run may be alive.
+  assert.deepEqual(await Array.fromAsync(place.store.list(folderOf(FIRST))), before, what);
   await world.assertStored(SECOND, backup, what);
   const { objects = 0, from = [] } = backup.takenOver ?? {};
   // The small files are one chunk more.
@@ -168,4 +171,15 @@ Deno.test("a store that refuses to copy costs nothing but the upload", async () 
   await world.assertStored(SECOND, backup, "refused");
   assert.equal(backup.takenOver, undefined);
   assert.ok(asked > 0 && asked <= 2, `${asked}`); // two threads ask at once
+});
+
+Deno.test("what is encrypted is neither taken over nor written down", async () => {
+  await using place = await inFolder();
+  await using world = await ResumeWorld.open(place.store);
+  await world.run(FIRST);
+  const second = await world.run(SECOND, { sealing: true });
+  assert.equal(second.takenOver, undefined);
+  assert.deepEqual(second.scaffolding, []);
+  const keys = await Array.fromAsync(place.store.list(`${folderOf(SECOND)}resume/`));
+  assert.deepEqual(keys, []);
 });
