@@ -4,6 +4,7 @@ import fc from "fast-check";
 import type { ChunkRecord } from "../../../../../src/catalog/chunk_record.ts";
 import type { Bytes } from "../../../../../src/domain/bytes.ts";
 import { DirectoryStore } from "../../../../../src/storage/directory.ts";
+import type { S3Options } from "../../../../../src/storage/s3.ts";
 import type { ObjectStore } from "../../../../../src/storage/storage.ts";
 import { bytesOf, text } from "../../../../support/bodies.ts";
 import { folderOf, LARGE_FILES, ResumeWorld } from "../../../../support/resume_world.ts";
@@ -45,8 +46,8 @@ async function inFolder(): Promise<Tampered> {
   };
 }
 
-function inBucket(): Promise<Tampered> {
-  const rig = startS3({ store: { partBytes: 5 * 1024 * 1024 } });
+function inBucket(options: Partial<S3Options> = {}): Promise<Tampered> {
+  const rig = startS3({ store: { partBytes: 5 * 1024 * 1024, ...options } });
   return Promise.resolve({
     store: rig.store,
     overwrite(key, bytes) {
@@ -120,7 +121,7 @@ async function trial(fates: readonly Fate[], open: () => Promise<Tampered>): Pro
   if (objects > 0) assert.deepEqual(from, [FIRST]);
 }
 
-for (const [name, open] of [["a folder", inFolder], ["a bucket", inBucket]] as const) {
+for (const [name, open] of [["a folder", inFolder], ["a bucket", () => inBucket()]] as const) {
   for (const fate of FATES) {
     Deno.test(`a chunk in ${name} is taken over only when its bytes are those that were read: ${fate}`, async () => {
       await trial([fate, "whole", fate, "whole"], open);
@@ -132,6 +133,16 @@ for (const [name, open] of [["a folder", inFolder], ["a bucket", inBucket]] as c
     await fc.assert(fc.asyncProperty(fates, (drawn) => trial(drawn, open)), { numRuns: 3 });
   });
 }
+
+Deno.test("where a store counts no SHA-256, what was read decides, and the etag", async () => {
+  const fates = [
+    "its file was written in secret",
+    "whole",
+    "a record that is none",
+    "gone",
+  ] as const;
+  await trial(fates, () => inBucket({ checksums: false }));
+});
 
 Deno.test("a run takes over what the run before it had taken over, and the records go with it", async () => {
   await using place = await inFolder();
