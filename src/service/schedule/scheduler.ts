@@ -28,6 +28,8 @@ export class Scheduler {
   #led = false;
   #lastLook = 0;
   #draining = false;
+  /** What the last look met, if it met trouble. */
+  #trouble: unknown;
   #onFinish: (run: RunState) => void = () => {};
 
   /** @throws {UsageError} when a cron line is none. */
@@ -76,7 +78,12 @@ export class Scheduler {
     await this.#drain();
   }
 
-  /** Runs what is due, waits for its end, and gives the lead away. @returns what became of it. */
+  /**
+   * Runs what is due, waits for its end, and gives the lead away.
+   *
+   * @returns what became of it.
+   * @throws what kept it from looking, or from keeping what became of it, unless a run failed.
+   */
   async once(signal: AbortSignal): Promise<readonly RunState[]> {
     signal.addEventListener("abort", () => this.#wake.resolve(), { once: true });
     const results: RunState[] = [];
@@ -88,6 +95,9 @@ export class Scheduler {
       await this.#rest();
     }
     await this.#drain();
+    if (this.#trouble !== undefined && results.every(({ exitStatus }) => exitStatus === 0)) {
+      throw this.#trouble;
+    }
     return results;
   }
 
@@ -97,22 +107,27 @@ export class Scheduler {
     this.#lastLook = clock.monotonic();
     try {
       const leads = await answerOf((signal) => ledger.attend(signal));
-      if (leads && !this.#led) await this.#takeOver();
+      if (leads) await this.#takeOver();
       if (leads !== this.#led) tell({ type: "leader", leads, holder: ledger.holder });
       this.#led = leads;
       await this.#watchStrangers();
       if (leads) await this.#begin();
+      this.#trouble = undefined;
     } catch (error) {
+      this.#trouble = error;
       tell({ type: "trouble", error });
     }
   }
 
-  /** What an earlier daemon left: runs that are alive are waited for, the others are lost. */
+  /**
+   * Runs that are marked and that nobody here began: an earlier daemon's, or marks of this one that
+   * the store kept without its hearing of it. Those that are alive are waited for, the others lost.
+   */
   async #takeOver(): Promise<void> {
     const { ledger, host, clock } = this.#options;
-    const states = new Map(ledger.states);
-    for (const [name, { run }] of states) {
-      if (run?.outcome !== "running" || this.#children.has(name)) continue;
+    for (const [name, { run }] of ledger.states) {
+      if (run?.outcome !== "running") continue;
+      if (this.#children.has(name) || this.#results.has(name)) continue;
       if (run.host === host && await this.#isAlive(run)) {
         this.#children.set(name, null);
         continue;
@@ -223,12 +238,22 @@ export class Scheduler {
   async #rest(): Promise<void> {
     const { clock, sleep } = this.#options;
     const now = clock.now().getTime();
-    const next = this.snapshot().flatMap(({ nextRun }) => nextRun?.getTime() ?? []);
+    const busy = this.#busyKinds();
+    const next = this.snapshot().flatMap(({ kind, nextRun }) => {
+      const time = nextRun?.getTime() ?? Infinity;
+      return time <= now && busy.has(kind) ? [] : time;
+    });
     const wait = Math.min(LONGEST_SLEEP, ...next.map((time) => Math.max(time - now, 50)));
     const woken = new AbortController();
     const wake = this.#wake.promise.then(() => woken.abort());
     await Promise.race([sleep(wait, woken.signal).catch(() => {}), wake]);
     woken.abort();
+  }
+
+  /** Whose turn waits for a child's end. */
+  #busyKinds(): ReadonlySet<string> {
+    const running = this.#book.entries.filter(({ name }) => this.#children.has(name));
+    return new Set(running.map(({ kind }) => kind));
   }
 
   async #save(states: EntryStates): Promise<boolean> {

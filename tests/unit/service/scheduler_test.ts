@@ -58,7 +58,17 @@ let nextPid = 100;
 /** A daemon on `host`, whose processes are those of `alive`. */
 function daemon(
   store: ObjectStore,
-  { clock, host = "a", alive = new Set<number>(), entries = [ENTRY], onAsk, blind = false }: {
+  {
+    clock,
+    host = "a",
+    alive = new Set<number>(),
+    entries = [ENTRY],
+    onAsk,
+    onSleep,
+    blind = false,
+  }: {
+    /** Whether the pause is over at once. */
+    readonly onSleep?: (milliseconds: number) => boolean;
     readonly clock: HandClock;
     /** It cannot tell whether a process is alive. */
     readonly blind?: boolean;
@@ -87,7 +97,7 @@ function daemon(
       return child;
     },
     tell: (event) => void events.push(event),
-    sleep: (_milliseconds, signal) => until(signal),
+    sleep: (milliseconds, signal) => onSleep?.(milliseconds) ? Promise.resolve() : until(signal),
   });
   return { scheduler, ledger, events, children };
 }
@@ -136,6 +146,65 @@ Deno.test("Scheduler keeps the mark before it begins a run", async () => {
   store.put = put;
   await scheduler.look();
   assert.equal(children.length, 1);
+});
+
+Deno.test("Scheduler runs what it marked, though it never heard that the mark was kept", async () => {
+  const [store, clock] = [new MemoryStore(), new HandClock()];
+  const { scheduler, ledger, children } = daemon(store, { clock });
+  await scheduler.look();
+  clock.pass(50_000);
+  await scheduler.look(); // a sign of life, so that the mark is what is written next
+  clock.pass(10_000);
+  const put = store.put.bind(store);
+  store.put = async (...args) => {
+    await put(...args);
+    throw new Error("no answer in time");
+  };
+  await scheduler.look();
+  assert.equal(children.length, 0);
+  store.put = put;
+  for (let look = 0; look < 3; look++) await scheduler.look();
+  assert.equal(children.length, 1, "the run that was marked was forgotten");
+  assert.equal(ledger.states.get("daily")?.run?.outcome, "running");
+  children[0]!.finish(0);
+  await children[0]!.ended;
+  await scheduler.look();
+  assert.equal(ledger.states.get("daily")?.run?.outcome, "succeeded");
+  assert.equal(ledger.states.get("daily")?.run?.due, "2026-03-01T02:00:00.000Z");
+});
+
+Deno.test("Scheduler.once() fails when it could not look at the schedule", async () => {
+  const store = new MemoryStore();
+  const { scheduler, events } = daemon(store, { clock: new HandClock() });
+  store.head = () => Promise.reject(new Error("the store is gone"));
+  await assert.rejects(scheduler.once(new AbortController().signal), /the store is gone/);
+  assert.deepEqual(types(events), ["trouble"]);
+});
+
+Deno.test("Scheduler rests while an entry waits for another of its kind", async () => {
+  const [store, clock] = [new MemoryStore(), new HandClock()];
+  const waits: number[] = [];
+  const entries = [ENTRY, { ...ENTRY, name: "other", cron: "1 2 * * *" }];
+  const rested = Promise.withResolvers<void>();
+  const { scheduler, children } = daemon(store, {
+    ...{ clock, entries },
+    onSleep: (milliseconds) => {
+      waits.push(milliseconds);
+      if (waits.length === 1) clock.pass(60_000);
+      if (waits.length === 2) clock.pass(60_000);
+      if (waits.length < 3) return true;
+      rested.resolve();
+      return false;
+    },
+    onAsk: (child) => child.finish(0),
+  });
+  const stop = new AbortController();
+  const running = scheduler.run(stop.signal);
+  await rested.promise;
+  stop.abort();
+  await running;
+  assert.equal(children.length, 1);
+  assert.equal(waits[2], 10_000, "it turned round and round until the first one ended");
 });
 
 Deno.test("Scheduler of a second host does nothing while the first one leads", async () => {
