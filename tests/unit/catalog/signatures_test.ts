@@ -203,6 +203,25 @@ Deno.test("what another cluster's or a stranger's removal says explains nothing"
   assert.deepEqual((await host.signatures.audit())[0]!.missing, [2]);
 });
 
+Deno.test("a run that was killed between signature and manifest leaves no gap", async () => {
+  const store = new MemoryStore();
+  const key = newSigningKey();
+  const host = signingHost(store, { key, trusted: [key] });
+  await commitWhole(host, store, ofDay(1));
+  await commitWhole(host, store, ofDay(2));
+  await store.delete([manifestKey(cluster, ofDay(2))]); // as if it had not come to be
+  const unfinished: string[] = [];
+  const backups = await host.repository.backups({
+    onUnfinished: ({ id }) => void unfinished.push(id),
+  });
+  assert.deepEqual([backups.length, unfinished], [1, [ofDay(2).id]]);
+  const [found] = await host.signatures.audit();
+  assert.deepEqual([found!.highest, found!.missing], [1, []]);
+  await commitWhole(host, store, ofDay(3));
+  const next = await host.signatures.statement(ofDay(3));
+  assert.deepEqual([next.sequence, next.previous.map(({ id }) => id)], [2, [ofDay(1).id]]);
+});
+
 Deno.test("statement() takes a signature in its own place only", async () => {
   const store = new MemoryStore();
   const key = newSigningKey();
