@@ -212,6 +212,7 @@ async function attacks(rig: Rig, t: Deno.TestContext): Promise<void> {
     await rig.restore(["--backup-id", forged], rig.stranger, 8);
     await rig.restore([], rig.stranger, 8);
     await rig.restore(["--backup-id", ids.third], rig.stranger);
+    assert.equal((await rig.run(["drill"], rig.stranger)).status, 8);
     const { faults } = await rig.document(["verify"], rig.stranger, 8);
     assert.deepEqual(faults.map((fault: { backup_id: string }) => fault.backup_id), [forged]);
     const { backups, unreadable } = await rig.document(["status"], rig.stranger);
