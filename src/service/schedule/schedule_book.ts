@@ -67,16 +67,21 @@ export class ScheduleBook {
    * What is to be done at `now`. The caller keeps `states` and only then begins the runs.
    *
    * @param running names of the entries that are being run.
+   * @param kinds kinds of which a run is under way, be it of an entry that is gone.
    */
-  plan(now: Date, { states, running }: {
+  plan(now: Date, { states, running, busy: kinds = new Set() }: {
     readonly states: EntryStates;
     readonly running: ReadonlySet<string>;
+    readonly busy?: ReadonlySet<string>;
   }): Plan {
     const next = new Map<string, EntryState>();
     const starts: Start[] = [];
     const skips: Skip[] = [];
     const byName = new Map(this.entries.map((entry) => [entry.name, entry]));
-    const busy = new Set([...running].flatMap((name) => byName.get(name)?.kind ?? []));
+    const busy = new Set([
+      ...kinds,
+      ...[...running].flatMap((name) => byName.get(name)?.kind ?? []),
+    ]);
     const wishes = this.#lines.map((line) => this.#wish(line, { now, states, running }));
     for (const { entry, state, wish } of wishes) {
       next.set(entry.name, state);

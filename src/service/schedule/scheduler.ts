@@ -22,6 +22,8 @@ export class Scheduler {
   #book: ScheduleBook;
   /** Null: a run of an earlier daemon that is still alive. */
   readonly #children = new Map<string, Child | null>();
+  /** What this daemon began and has not ended, also when a reload took the entry away. */
+  readonly #begun = new Map<string, { readonly kind: string; readonly run: RunState }>();
   /** Results that the ledger has not taken yet. */
   readonly #results = new Map<string, RunState>();
   #wake = Promise.withResolvers<void>();
@@ -155,15 +157,19 @@ export class Scheduler {
     const now = clock.now();
     const before = this.#states();
     const running = new Set(this.#children.keys());
-    const { starts, skips, states } = this.#book.plan(now, { states: before, running });
+    const busy = this.#busyKinds();
+    const { starts, skips, states } = this.#book.plan(now, { states: before, running, busy });
     const marked = new Map(states);
-    for (const { entry, due, attempt } of starts) {
+    const runs = new Map<Start, RunState>();
+    for (const start of starts) {
+      const { entry, due, attempt } = start;
       const run: RunState = {
         due: due.toISOString(),
         startedAt: now.toISOString(),
         ...{ attempt, host, outcome: "running" },
       };
       marked.set(entry.name, { ...states.get(entry.name)!, run });
+      runs.set(start, run);
     }
     const told = new Map(this.#results);
     if (!isSame(ledger.states, marked) && !await this.#save(marked)) return;
@@ -174,7 +180,7 @@ export class Scheduler {
       tell({ type: "skipped", name: entry.name, due, reason });
     }
     if (this.#draining) return;
-    for (const start of starts) this.#start(start);
+    for (const [start, run] of runs) this.#start(start, run);
     if (starts.length > 0) await this.#save(await this.#withProcesses(marked));
   }
 
@@ -190,9 +196,10 @@ export class Scheduler {
     return marked;
   }
 
-  #start(start: Start): void {
+  #start(start: Start, run: RunState): void {
     const { spawn, tell } = this.#options;
-    const { name } = start.entry;
+    const { name, kind } = start.entry;
+    this.#begun.set(name, { kind, run });
     tell({ type: "fired", start });
     try {
       const child = spawn(start.entry);
@@ -209,7 +216,8 @@ export class Scheduler {
 
   #ended(name: string, { exitStatus, message }: ChildEnd): void {
     this.#children.delete(name);
-    const run = this.#options.ledger.states.get(name)?.run;
+    const run = this.#options.ledger.states.get(name)?.run ?? this.#begun.get(name)?.run;
+    this.#begun.delete(name);
     const cut = this.#draining && exitStatus !== 0;
     const outcome = exitStatus === 0 ? "succeeded" : cut ? "interrupted" : "failed";
     const end = { outcome, exitStatus, ...(message !== undefined && { message }) } as const;
@@ -252,8 +260,9 @@ export class Scheduler {
 
   /** Whose turn waits for a child's end. */
   #busyKinds(): ReadonlySet<string> {
-    const running = this.#book.entries.filter(({ name }) => this.#children.has(name));
-    return new Set(running.map(({ kind }) => kind));
+    const kinds = new Map(this.#book.entries.map(({ name, kind }) => [name, kind]));
+    const names = [...this.#children.keys()];
+    return new Set(names.flatMap((name) => this.#begun.get(name)?.kind ?? kinds.get(name) ?? []));
   }
 
   async #save(states: EntryStates): Promise<boolean> {

@@ -377,6 +377,24 @@ Deno.test("Scheduler runs other entries after a reload, and keeps all when it is
   assert.equal(children.length, 1);
 });
 
+Deno.test("Scheduler waits for the run of an entry that a reload took away, and tells of its end", async () => {
+  const [store, clock] = [new MemoryStore(), new HandClock()];
+  const { scheduler, events, children } = daemon(store, { clock });
+  await scheduler.look();
+  clock.pass(60_000);
+  await scheduler.look();
+  scheduler.reload([{ ...ENTRY, name: "renamed", cron: "1 2 * * *" }]);
+  await scheduler.look();
+  clock.pass(60_000);
+  await scheduler.look();
+  assert.equal(children.length, 1, "two of a kind run beside each other");
+  children[0]!.finish(3);
+  await children[0]!.ended;
+  await scheduler.look();
+  assert.equal(children.length, 2);
+  assert.deepEqual(types(events), ["leader", "fired", "finished failed", "fired"]);
+});
+
 Deno.test("Scheduler.once() runs what is due, one after the other of a kind, and ends", async () => {
   const [store, clock] = [new MemoryStore(), new HandClock()];
   const entries = [ENTRY, { ...ENTRY, name: "second" }];
