@@ -16,7 +16,12 @@ import { DirectoryStore } from "../../src/storage/directory.ts";
 import { S3Store } from "../../src/storage/s3.ts";
 import type { ObjectStore } from "../../src/storage/storage.ts";
 import { campaignSeed, reportCampaign, trials } from "../support/campaign.ts";
-import { createBucket, realServers, SMALL_SERVER_KEYS } from "../support/light_stores.ts";
+import {
+  createBucket,
+  type LightServer,
+  realServers,
+  SMALL_SERVER_KEYS,
+} from "../support/light_stores.ts";
 import { type Cluster, makeServerFolder, startCluster } from "../support/postgres_cluster.ts";
 import { runCli, spawnCli } from "../support/run_cli.ts";
 import { seededRandom } from "../support/s3_server/faults.ts";
@@ -224,30 +229,24 @@ async function folderPlace(): Promise<Place & AsyncDisposable> {
   };
 }
 
+/** On the first real server without TLS, or else on the small one. */
 async function bucketPlace(): Promise<Place & AsyncDisposable> {
   const bucket = `resume-${crypto.randomUUID()}`;
-  const [real] = realServers().filter(({ kmsKey }) => kmsKey === undefined);
+  const real = realServers().find(({ options }) => options.endpoint?.startsWith("http:"));
   if (real) await createBucket(real, bucket);
   const small = real ? undefined : S3Server.start({ buckets: [bucket] });
-  const { endpoint = small!.endpoint, credentials = SMALL_SERVER_KEYS, region, caFile } =
-    real?.options as { endpoint?: string; credentials?: typeof SMALL_SERVER_KEYS } & {
-      region?: string;
-      caFile?: string;
-    } ?? {};
-  const store = new S3Store({
-    ...{ bucket, endpoint, credentials, region: region ?? "us-east-1", allowHttp: true },
-    prefix: PREFIX,
-    ...(caFile !== undefined && { caFile }),
-  });
+  const endpoint = real?.options.endpoint ?? small!.endpoint;
+  const region = real?.options.region ?? "us-east-1";
+  const credentials = real?.options.credentials ?? SMALL_SERVER_KEYS;
+  const store = new S3Store({ bucket, endpoint, credentials, region, prefix: PREFIX });
   return {
-    name: real ? `a bucket of ${real.name}` : "a bucket of the small server",
+    name: `a bucket of ${real?.name ?? "the small server"}`,
     store,
     env: {
-      ...{ S3_BUCKET: bucket, AWS_REGION: region ?? "us-east-1", AWS_ENDPOINT_URL_S3: endpoint },
+      ...{ S3_BUCKET: bucket, AWS_REGION: region, AWS_ENDPOINT_URL_S3: endpoint },
       BACKUPCTL_REPOSITORY_PREFIX: PREFIX,
       AWS_ACCESS_KEY_ID: credentials.accessKeyId,
       AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-      ...(caFile !== undefined && { AWS_CA_BUNDLE: caFile }),
     },
     async [Symbol.asyncDispose]() {
       await store.close();
