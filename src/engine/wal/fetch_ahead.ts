@@ -9,6 +9,8 @@ const MOST_BYTES = 128 * MiB;
 /** Transfers under way at a time. */
 const TRANSFERS = 3;
 const LOOK_MS = 10;
+/** What is under way when PostgreSQL asks for nothing any more may still come, over a slow line. */
+const GRACE_MS = 30_000;
 
 /** How a run ahead of recovery is bounded. */
 export interface FetchAheadOptions {
@@ -19,6 +21,8 @@ export interface FetchAheadOptions {
   readonly lookAhead: number;
   /** Ends when PostgreSQL takes nothing for so many milliseconds. */
   readonly idleMs: number;
+  /** What is under way then is given up after so many more: nobody waits for it. @default {30000} */
+  readonly graceMs?: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -38,7 +42,9 @@ export async function fetchAhead(
   parts: WalFetchParts & { readonly folder: PrefetchFolder },
   options: FetchAheadOptions,
 ): Promise<number> {
-  const { segmentBytes, lookAhead, idleMs, clock, signal } = options;
+  const { segmentBytes, lookAhead, idleMs, graceMs = GRACE_MS, clock } = options;
+  const giveUp = new AbortController();
+  const signal = AbortSignal.any([options.signal, giveUp.signal]);
   const room = prefetchCount(lookAhead, segmentBytes);
   const transfers = new Set<Promise<void>>();
   let [fetched, ended] = [0, false];
@@ -59,7 +65,9 @@ export async function fetchAhead(
     void transfer.then(() => transfers.delete(transfer));
     name = following(name, segmentBytes);
   }
+  const timer = setTimeout(() => giveUp.abort(), graceMs);
   await Promise.all(transfers);
+  clearTimeout(timer);
   return fetched;
 }
 

@@ -6,7 +6,8 @@ import { fetchAhead, prefetchCount } from "../../../src/engine/wal/fetch_ahead.t
 import { PrefetchFolder } from "../../../src/engine/wal/prefetch_folder.ts";
 import { pushWal } from "../../../src/engine/wal/wal_push.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
-import { PLACE, pushParts, WalRig } from "../../support/wal_rig.ts";
+import type { ObjectStore, ReadOptions } from "../../../src/storage/storage.ts";
+import { PLACE, pushParts, storeWith, WalRig } from "../../support/wal_rig.ts";
 import { makeSegment } from "../../support/wal_segments.ts";
 
 function segment(number: number) {
@@ -30,7 +31,10 @@ async function prepare(count: number): Promise<Prepared> {
   return { rig, store, folder: new PrefetchFolder(`${rig.folder}/prefetch`, PLACE) };
 }
 
-function run({ store, folder }: Prepared, changes: { lookAhead?: number; idleMs?: number } = {}) {
+function run(
+  { store, folder }: Pick<Prepared, "folder"> & { readonly store: ObjectStore },
+  changes: { lookAhead?: number; idleMs?: number; graceMs?: number } = {},
+) {
   return fetchAhead({ store, place: PLACE, folder }, {
     ...{ after: segment(1).name, segmentBytes: MiB, lookAhead: 4, idleMs: 500, ...changes },
     ...{ clock: systemClock, signal: new AbortController().signal },
@@ -117,4 +121,15 @@ Deno.test("prefetchCount() bounds the disk that is taken", () => {
   assert.equal(prefetchCount(16, 16 * MiB), 8);
   assert.equal(prefetchCount(16, MiB), 16);
   assert.equal(prefetchCount(16, 1024 * MiB), 1);
+});
+
+Deno.test("fetchAhead() gives up what a store does not answer, soon after nobody asks any more", async () => {
+  const { rig, store, folder } = await prepare(1);
+  const silent = (_key: string, { signal }: ReadOptions = {}) =>
+    new Promise<never>((_, reject) => {
+      signal!.addEventListener("abort", () => reject(signal!.reason), { once: true });
+    });
+  const hanging = storeWith(store, { get: silent, head: silent });
+  assert.equal(await run({ store: hanging, folder }, { idleMs: 50, graceMs: 50 }), 0);
+  await rig[Symbol.asyncDispose]();
 });
