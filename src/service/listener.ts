@@ -44,6 +44,8 @@ export interface Listener extends AsyncDisposable {
 const SHORTEST_TOKEN = 16;
 /** Milliseconds that a page may take. */
 const PATIENCE = 15_000;
+/** Milliseconds that clients have to read what they asked for, once the listener is closed. */
+const LAST_WORDS = 2_000;
 
 const HEADERS = {
   "cache-control": "no-store",
@@ -67,7 +69,12 @@ export function startListener(options: ListenerOptions): Listener {
     const shown = hostname.includes(":") ? `[${hostname}]` : hostname;
     return {
       address: `${shown}:${server.addr.port}`,
-      [Symbol.asyncDispose]: () => server.shutdown(),
+      async [Symbol.asyncDispose]() {
+        const { promise: late, resolve } = Promise.withResolvers<void>();
+        const timer = setTimeout(resolve, LAST_WORDS);
+        await Promise.race([server.shutdown(), late]);
+        clearTimeout(timer);
+      },
     };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);

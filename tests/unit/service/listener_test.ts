@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { type Route, type Routes, startListener } from "../../../src/service/service.ts";
+import { withDeadline } from "../../../src/service/with_deadline.ts";
 
 const TOKEN = "0123456789abcdef0123";
 const routes: Routes = new Map<string, Route>([
@@ -120,6 +121,17 @@ Deno.test("startListener() refuses an address of others without a token, and a s
   }
   const short = { address: "127.0.0.1:0", routes, onError, token: "short" };
   assert.throws(() => startListener(short), /needs 16/);
+});
+
+Deno.test("startListener() is closed though a client does not read what it asked for", async () => {
+  const routes = new Map([["/", { handle: () => new Response("x".repeat(30_000_000)) }]]);
+  const listener = startListener({ address: "127.0.0.1:0", onError: () => {}, routes });
+  const port = Number(listener.address.split(":").at(-1));
+  using client = await Deno.connect({ hostname: "127.0.0.1", port });
+  await client.write(new TextEncoder().encode("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"));
+  await client.read(new Uint8Array(1));
+  const closing = async () => await listener[Symbol.asyncDispose]();
+  await withDeadline(closing, { limit: 20_000, late: () => new Error("it waits for the client") });
 });
 
 Deno.test("startListener() says which address is taken", async () => {
