@@ -14,6 +14,7 @@ import { createBucket } from "../support/light_stores.ts";
 import {
   type EncryptingServer,
   encryptingServers,
+  isOnDisk,
   storedForm,
 } from "../support/storage/encrypting_servers.ts";
 
@@ -96,6 +97,31 @@ for (const [adapter, open] of Object.entries(ADAPTERS)) {
           } finally {
             await store.close?.();
           }
+        }
+      },
+    });
+  }
+
+  for (const [title, setting] of Object.entries(SETTINGS)) {
+    const isClear = title === "no encryption";
+    Deno.test({
+      name: `${adapter} with ${title}: the disk of the store ${isClear ? "holds" : "hides"} it`,
+      ignore: servers.length === 0,
+      fn: async () => {
+        for (const server of servers) {
+          if (server.dataFolder === undefined) {
+            console.warn(`${server.name}: its disk is not looked at, data=FOLDER names none`);
+            continue;
+          }
+          const bucket = `sse-${crypto.randomUUID()}`;
+          await createBucket(server, bucket);
+          const store = open(server, { ...setting(server.kmsKey).set, bucket });
+          const canary = `canary-${crypto.randomUUID()}`;
+          await store.put("small", text(canary));
+          await store.put("large", text(canary.padEnd(MiB, ".")));
+          const folder = `${server.dataFolder}/${bucket}`;
+          equal(await isOnDisk(folder, canary), isClear);
+          await store.close?.();
         }
       },
     });

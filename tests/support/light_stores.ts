@@ -9,6 +9,8 @@ export interface LightServer {
   readonly name: string;
   /** A key of its key management, when it has one. */
   readonly kmsKey: string | undefined;
+  /** The folder of this machine in which it keeps everything, where that is known. */
+  readonly dataFolder: string | undefined;
   readonly options: Omit<S3LightOptions, "bucket" | "prefix">;
 }
 
@@ -20,7 +22,7 @@ export const SMALL_SERVER_KEYS = {
 
 /**
  * The real servers that `BACKUPCTL_TEST_S3_ENDPOINT` names, separated by blanks or commas:
- * `http://key:secret@host:port?name=NAME&ca=FILE&kms=KEY`.
+ * `http://key:secret@host:port?name=NAME&ca=FILE&kms=KEY&data=FOLDER`.
  */
 export function realServers(): readonly LightServer[] {
   const listed = (Deno.env.get("BACKUPCTL_TEST_S3_ENDPOINT") ?? "").split(/[\s,]+/);
@@ -38,7 +40,8 @@ export function realServers(): readonly LightServer[] {
       ...(caFile && { caFile }),
     };
     const kmsKey = url.searchParams.get("kms") ?? undefined;
-    return { name: url.searchParams.get("name") ?? url.host, kmsKey, options };
+    const dataFolder = url.searchParams.get("data") ?? undefined;
+    return { name: url.searchParams.get("name") ?? url.host, kmsKey, dataFolder, options };
   });
 }
 

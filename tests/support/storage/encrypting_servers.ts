@@ -2,13 +2,15 @@
  * Real S3 servers that encrypt what they keep, and what they say about an object: MinIO with a key
  * management of its own, named in `BACKUPCTL_TEST_S3_ENDPOINT` as
  *
- *     http(s)://ACCESS_KEY:SECRET_KEY@HOST:PORT/?name=minio&kms=KEY
+ *     http(s)://ACCESS_KEY:SECRET_KEY@HOST:PORT/?name=minio&kms=KEY&data=FOLDER
  *
- * KEY is a key that the server knows. No other server that can be installed here encrypts:
- * versitygw and rclone take the headers and forget them.
+ * KEY is a key that the server knows, FOLDER where it keeps everything, if that is this machine. No
+ * other server that can be installed here encrypts: versitygw takes the headers and forgets them,
+ * rclone gives them back and stores in the clear.
  *
  * @module
  */
+import { Buffer } from "node:buffer";
 import { encodePath, encodeQuery, sha256Hex, signRequest } from "../../../src/storage/sigv4.ts";
 import { type LightServer, realServers } from "../light_stores.ts";
 
@@ -64,4 +66,14 @@ export async function storedForm(
     sse: said("x-amz-server-side-encryption"),
     kmsKey: said("x-amz-server-side-encryption-aws-kms-key-id")?.replace(/^.*[:/]/, ""),
   };
+}
+
+/** Whether any file below a folder holds the text. */
+export async function isOnDisk(folder: string, text: string): Promise<boolean> {
+  for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
+    const path = `${folder}/${name}`;
+    if (isDirectory && await isOnDisk(path, text)) return true;
+    if (isFile && Buffer.from(await Deno.readFile(path)).includes(text)) return true;
+  }
+  return false;
 }
