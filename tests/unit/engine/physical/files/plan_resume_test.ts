@@ -8,7 +8,7 @@ const file = fc.record({
   path: fc.constantFrom("a", "b", "c", "d", "e"),
   size: fc.integer({ min: 0, max: 1 }),
   modifiedAt: fc.integer({ min: 0, max: 1 }),
-});
+}, { noNullPrototype: true });
 const extension = fc.constantFrom(".zst", ".gz");
 const chunk = fc.record({ files: fc.array(file, { minLength: 1, maxLength: 4 }), extension }).map(
   ({ files, extension }): AbandonedChunk => ({
