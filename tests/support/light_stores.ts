@@ -10,7 +10,7 @@ export interface LightServer {
   /** A key of its key management, when it has one. */
   readonly kmsKey: string | undefined;
   /** The folder of this machine in which it keeps everything, where that is known. */
-  readonly dataFolder: string | undefined;
+  readonly dataFolder?: string;
   readonly options: Omit<S3LightOptions, "bucket" | "prefix">;
 }
 
@@ -40,8 +40,9 @@ export function realServers(): readonly LightServer[] {
       ...(caFile && { caFile }),
     };
     const kmsKey = url.searchParams.get("kms") ?? undefined;
-    const dataFolder = url.searchParams.get("data") ?? undefined;
-    return { name: url.searchParams.get("name") ?? url.host, kmsKey, dataFolder, options };
+    const dataFolder = url.searchParams.get("data");
+    const known = { kmsKey, ...(dataFolder !== null && { dataFolder }) };
+    return { name: url.searchParams.get("name") ?? url.host, ...known, options };
   });
 }
 
