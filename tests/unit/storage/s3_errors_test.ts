@@ -121,7 +121,10 @@ for (const [call, hint] of permissions) {
 
 Deno.test("S3Store blames the region only when another one is set", async () => {
   const bad = {
-    ...{ kind: "error", status: 400, code: "InvalidRequest", message: "no such thing" },
+    kind: "error",
+    status: 400,
+    code: "InvalidRequest",
+    message: "no such thing",
     headers: { "x-amz-bucket-region": "eu-west-1" },
   } as const;
   await using same = startS3({ server: { region: "eu-west-1" }, store: { region: "eu-west-1" } });
