@@ -52,7 +52,7 @@ alerts:
     const page = await fetch(`${address}/?lang=pt`);
     const html = await page.text();
     assert.match(html, /1 alerta/);
-    assert.match(html, /não há backup completo recente/);
+    assert.match(html, /<b>crítico<\/b> não há backup completo/);
     assert.match(page.headers.get("content-security-policy") ?? "", /^default-src 'none'/);
     assert.equal((await fetch(`${address}/nothing`)).status, 404);
     assert.match(await (await fetch(`${address}/metrics`)).text(), /^backupctl_/m);
