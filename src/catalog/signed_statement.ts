@@ -35,13 +35,31 @@ const removalSchema = v.object({
 });
 
 /** One signed backup: its name, its number, and the SHA-256 of its backup.json as stored. */
-export type SignedLink = v.InferOutput<typeof link>;
+export interface SignedLink {
+  readonly id: string;
+  readonly sequence: number;
+  readonly sha256: string;
+}
+
+/** What both kinds begin with. */
+interface SignedPlace {
+  readonly version: 1;
+  readonly cluster: string;
+  readonly systemIdentifier: string;
+  readonly signedAt: string;
+}
 
 /** Beside a backup.json: whose it is, and which backups came right before it. */
-export type BackupStatement = v.InferOutput<typeof backupSchema>;
+export interface BackupStatement extends SignedPlace, SignedLink {
+  readonly format: "backupctl.signature";
+  readonly previous: readonly SignedLink[];
+}
 
 /** Says of backups that they were removed, and not hidden. */
-export type RemovalStatement = v.InferOutput<typeof removalSchema>;
+export interface RemovalStatement extends SignedPlace {
+  readonly format: "backupctl.removal";
+  readonly backups: readonly SignedLink[];
+}
 
 /** Reads what a signature was right for. @throws {IntegrityError} */
 export function parseBackupStatement(json: string, where: string): BackupStatement {
