@@ -106,6 +106,14 @@ export {
   type MetadataOptions,
 } from "./src/catalog/metadata_manager.ts";
 export { openRepository, type RepositoryOptions } from "./src/catalog/repository.ts";
+export type { Signatures } from "./src/catalog/signatures.ts";
+export type {
+  BackupStatement,
+  RemovalStatement,
+  SignedLink,
+  SignedPlace,
+} from "./src/catalog/signed_statement.ts";
+export type { ChainAudit, ChainGaps, SignedChain } from "./src/catalog/signed_chain.ts";
 
 export type {
   ClearCopies,

@@ -22,6 +22,7 @@ export interface ChainGaps {
 
 /** What the signatures of one system tell. */
 export interface ChainAudit extends ChainGaps {
+  /** PostgreSQL's, in decimal. */
   readonly systemIdentifier: string;
   /** Backups that are there and signed. */
   readonly signed: number;

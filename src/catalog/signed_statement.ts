@@ -36,28 +36,39 @@ const removalSchema = v.object({
 
 /** One signed backup: its name, its number, and the SHA-256 of its backup.json as stored. */
 export interface SignedLink {
+  /** The backup's name. */
   readonly id: string;
+  /** Which of its system's it is, counted from 1. */
   readonly sequence: number;
+  /** Of its backup.json as stored, in hexadecimal. */
   readonly sha256: string;
 }
 
 /** What both kinds begin with. */
-interface SignedPlace {
+export interface SignedPlace {
+  /** Of the statement's format. */
   readonly version: 1;
+  /** The cluster's name in the repository. */
   readonly cluster: string;
+  /** PostgreSQL's, in decimal. */
   readonly systemIdentifier: string;
+  /** When it was signed, by the signer's clock. */
   readonly signedAt: string;
 }
 
 /** Beside a backup.json: whose it is, and which backups came right before it. */
 export interface BackupStatement extends SignedPlace, SignedLink {
+  /** Tells it from a removal. */
   readonly format: "backupctl.signature";
+  /** The backups right before it. */
   readonly previous: readonly SignedLink[];
 }
 
 /** Says of backups that they were removed, and not hidden. */
 export interface RemovalStatement extends SignedPlace {
+  /** Tells it from a backup's. */
   readonly format: "backupctl.removal";
+  /** Those that were removed. */
   readonly backups: readonly SignedLink[];
 }
 
