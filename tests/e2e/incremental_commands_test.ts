@@ -100,6 +100,7 @@ for (const { major, binDir } of incrementalMajors()) {
     await cluster.query(
       "create table bulk as select i, md5(i::text) from generate_series(1, 200000) i",
     );
+    await archiveNow(cluster); // before that nobody knows whether WAL arrives
     const ids: string[] = [];
 
     await t.step("the first one is a full backup, and says why", async () => {
