@@ -24,6 +24,8 @@ export interface S3Internals {
   readonly random?: () => number;
   /** Resolves host names. */
   readonly lookup?: LookupFunction;
+  /** Milliseconds that a connection may have been idle when it is used again. */
+  readonly maxIdleMs?: number;
   /** See {@link S3Connection.windowBytes}. */
   readonly windowBytes?: number;
 }
@@ -170,7 +172,7 @@ export class S3Connection {
 
   async #createClient(): Promise<S3Client> {
     const { sdk } = await this.load();
-    return await createClient(sdk, this.settings, this.#internals.lookup);
+    return await createClient(sdk, this.settings, this.#internals);
   }
 
   async #attempt<T>(

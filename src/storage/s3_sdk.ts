@@ -2,6 +2,7 @@
 import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
 import type { LookupFunction } from "node:net";
 import { ConfigError } from "../domain/errors.ts";
+import { freshSockets } from "./s3_fresh_sockets.ts";
 import type { S3Settings } from "./s3_options.ts";
 
 /** The module of the SDK. */
@@ -33,19 +34,25 @@ export async function loadSdk(): Promise<LoadedSdk> {
 export async function createClient(
   sdk: Sdk,
   settings: S3Settings,
-  lookup: LookupFunction | undefined,
+  { lookup, maxIdleMs }: { readonly lookup?: LookupFunction; readonly maxIdleMs?: number },
 ): Promise<S3Client> {
-  const { NodeHttpHandler } = await import("@smithy/node-http-handler");
-  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS, ...(lookup && { lookup }) };
+  const [{ NodeHttpHandler }, http, https] = await Promise.all([
+    import("@smithy/node-http-handler"),
+    import("node:http"),
+    import("node:https"),
+  ]);
+  const about = { keepAlive: true, maxSockets: MAX_SOCKETS, ...(lookup && { lookup }) };
   const ca = await readAuthorities(settings.caFile);
+  const httpAgent = new http.Agent(about);
+  const httpsAgent = new https.Agent({ ...about, ...(ca && { ca }) });
+  const handler = new NodeHttpHandler({
+    connectionTimeout: CONNECT_TIMEOUT_MS,
+    throwOnRequestTimeout: true, // without it a timeout is a mere warning
+    ...{ httpAgent, httpsAgent },
+  });
   return new sdk.S3Client({
     ...clientConfig(settings),
-    requestHandler: new NodeHttpHandler({
-      connectionTimeout: CONNECT_TIMEOUT_MS,
-      throwOnRequestTimeout: true, // without it a timeout is a mere warning
-      httpAgent: agent,
-      httpsAgent: { ...agent, ...(ca && { ca }) },
-    }),
+    requestHandler: freshSockets(handler, { agents: [httpAgent, httpsAgent], maxIdleMs }),
   });
 }
 

@@ -294,3 +294,14 @@ function startLocation(options: Partial<S3Options>): string {
   const { bucket, keyPrefix } = s3Settings({ bucket: "bucket", ...options });
   return `s3://${bucket}${keyPrefix === "" ? "" : `/${keyPrefix.slice(0, -1)}`}`;
 }
+
+Deno.test("S3Store uses a connection again unless it was idle for long: it may just be closed", async () => {
+  for (const [maxIdleMs, connections] of [[60_000, 1], [0, 3]] as const) {
+    await using rig = startS3({ internals: { maxIdleMs } });
+    for (const key of ["a", "b", "c"]) {
+      await rig.store.put(key, text("x"));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    equal(rig.server.connections, connections);
+  }
+});
