@@ -168,11 +168,11 @@ class StoreRepository implements Repository {
     });
     const bytes = new TextEncoder().encode(text);
     const signing = this.#signatures?.signs ? this.#signatures : undefined;
-    await signing?.sign(manifest, bytes, reading(signal));
+    const link = await signing?.sign(manifest, bytes, reading(signal));
     signal?.throwIfAborted();
     // Without the signal: an interrupted put may still take effect, and then its objects must stay.
     const info = await this.#putManifest(key, text);
-    await signing?.remember(manifest).catch(() => {}); // it is committed, whatever is remembered
+    if (link) await signing!.remember(manifest, link);
     await freeFolder(this.#store, this.folder(manifest));
     return info;
   }

@@ -43,6 +43,11 @@ export interface SignaturesOptions {
   readonly clock?: Clock;
 }
 
+interface ChainOptions extends ReadOptions {
+  /** The backups of the system that are there. */
+  readonly places: readonly ManifestPlace[];
+}
+
 /**
  * The signatures of a cluster's backups: `backup.json.sig` beside each backup.json, put before it,
  * and `removed/` for those that were removed. Everything that reads a manifest asks here.
@@ -80,9 +85,14 @@ export class Signatures {
    * Signs a manifest as the next one of its system.
    *
    * @param manifest its bytes as they will be stored.
+   * @returns what {@link Signatures.remember} takes, once the manifest is there.
    */
-  async sign(place: ManifestPlace, manifest: Bytes, options: ReadOptions = {}): Promise<void> {
-    await this.#sign(place, manifest, await this.chain(place.systemIdentifier, options));
+  async sign(
+    place: ManifestPlace,
+    manifest: Bytes,
+    options: ReadOptions = {},
+  ): Promise<SignedLink> {
+    return await this.#sign(place, manifest, await this.chain(place.systemIdentifier, options));
   }
 
   /**
@@ -127,14 +137,9 @@ export class Signatures {
     return statement;
   }
 
-  /** Keeps in mind that this backup is there. */
-  async remember(place: ManifestPlace, options: ReadOptions = {}): Promise<void> {
-    const { cluster, memory } = this.#options;
-    if (!memory) return;
-    const link = linkOf(
-      await this.#statement(place, { keys: await this.#known(), cluster, ...options }),
-    );
-    await memory.remember(place.systemIdentifier, link);
+  /** Keeps in mind that this backup is there. Never throws. */
+  async remember({ systemIdentifier }: ManifestPlace, link: SignedLink): Promise<void> {
+    await this.#options.memory?.remember(systemIdentifier, linkOf(link));
   }
 
   /**
@@ -143,22 +148,17 @@ export class Signatures {
    * @throws {StorageError} when the store cannot be asked.
    */
   async audit(options: ReadOptions = {}): Promise<readonly ChainAudit[]> {
-    const systems = new Set<string>();
-    for await (
-      const { systemIdentifier } of listManifests(this.#store, this.#options.cluster, options)
-    ) {
-      systems.add(systemIdentifier);
-    }
+    const places = await this.#places(options);
     const found: ChainAudit[] = [];
-    for (const systemIdentifier of systems) {
-      found.push(await this.#audit(systemIdentifier, options));
+    for (const [systemIdentifier, own] of Map.groupBy(places, (place) => place.systemIdentifier)) {
+      found.push(await this.#audit(systemIdentifier, { places: own, ...options }));
     }
     return found;
   }
 
-  async #audit(systemIdentifier: string, options: ReadOptions): Promise<ChainAudit> {
+  async #audit(systemIdentifier: string, options: ChainOptions): Promise<ChainAudit> {
     const { memory } = this.#options;
-    const chain = await this.chain(systemIdentifier, options);
+    const chain = await this.#chain(systemIdentifier, options);
     const gaps = findGaps(chain);
     const remembered = await memory?.newest(systemIdentifier);
     const { newest } = gaps;
@@ -193,11 +193,20 @@ export class Signatures {
 
   /** Every signature of a system that a trusted key made; the others say nothing. */
   async chain(systemIdentifier: string, options: ReadOptions = {}): Promise<SignedChain> {
+    const all = await this.#places(options);
+    const places = all.filter((place) => place.systemIdentifier === systemIdentifier);
+    return await this.#chain(systemIdentifier, { places, ...options });
+  }
+
+  async #places(options: ReadOptions): Promise<readonly ManifestPlace[]> {
+    return await Array.fromAsync(listManifests(this.#store, this.#options.cluster, options));
+  }
+
+  async #chain(
+    systemIdentifier: string,
+    { places, ...options }: ChainOptions,
+  ): Promise<SignedChain> {
     const { cluster } = this.#options;
-    const places: ManifestPlace[] = [];
-    for await (const place of listManifests(this.#store, cluster, options)) {
-      if (place.systemIdentifier === systemIdentifier) places.push(place);
-    }
     const removals: string[] = [];
     const folder = removalFolder(cluster, systemIdentifier);
     for await (const { key } of this.#store.list(folder, options)) removals.push(key);
