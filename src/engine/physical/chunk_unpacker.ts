@@ -91,6 +91,7 @@ export class ChunkUnpacker implements TarHandler {
       this.#open = this.#openPatched(memberPath(target, this.#folders), member.name);
       return;
     }
+    if (this.#present.has(path)) throw bothKinds(path); // a tablespace itself, at the least
     this.#makeFolder(parent(path));
     this.#open = { path, descriptor: this.#create(path, member.name) };
     this.#files += 1;
@@ -161,9 +162,7 @@ export class ChunkUnpacker implements TarHandler {
       this.#created.push(path);
     } catch (error) {
       if (errorCode(error) !== "EEXIST") throw cannotWrite(path, error);
-      if (!attempt(path, () => fs.lstatSync(path)).isDirectory()) {
-        throw new IntegrityError(`${path} is in the backup as a file and as a folder`);
-      }
+      if (!attempt(path, () => fs.lstatSync(path)).isDirectory()) throw bothKinds(path);
     }
     this.#present.add(path);
   }
@@ -193,6 +192,10 @@ function naming(path: string, read: () => void): void {
       cause: error,
     });
   }
+}
+
+function bothKinds(path: string): IntegrityError {
+  return new IntegrityError(`${path} is in the backup as a file and as a folder`);
 }
 
 function parent(path: string): string {

@@ -22,3 +22,20 @@ Deno.test("ChunkUnpacker enters no folder through a link that lies in the destin
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+Deno.test("ChunkUnpacker refuses a file in the place of a tablespace", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "backupctl-unpacker-" });
+  try {
+    const [destination, space] = [`${folder}/data`, `${folder}/space`];
+    await Deno.mkdir(destination);
+    await Deno.mkdir(space);
+    const folders = { destination, tablespaces: new Map([[16385, space]]) };
+    const unpacker = new ChunkUnpacker(folders, { owner: undefined });
+    const file = { type: "file", name: "pg_tblspc/16385", size: 1, mode: 0o600 } as const;
+    assert.throws(() => unpacker.begin(file as never), {
+      ...{ name: "IntegrityError", message: `${space} is in the backup as a file and as a folder` },
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
