@@ -6,7 +6,7 @@
  */
 
 const ASKED = Deno.env.get("BACKUPCTL_FAULTS");
-const SEED = Deno.env.get("BACKUPCTL_FAULTS_SEED");
+const SEED = Deno.env.get("BACKUPCTL_FAULTS_SEED") ?? Deno.env.get("BACKUPCTL_TEST_SEED");
 
 /** Whether as many trials are run as the project promises. */
 export const FULL_FAULTS = ASKED === "full";
@@ -18,7 +18,7 @@ export function trials({ full, usual }: { readonly full: number; readonly usual:
   return Number.isInteger(count) && count > 0 ? Math.min(count, full) : usual;
 }
 
-/** Another one for each run, unless `--seed` names it. */
+/** Another one for each run, unless `--seed` or BACKUPCTL_TEST_SEED names it. */
 export function campaignSeed(): number {
   return SEED === undefined ? crypto.getRandomValues(new Uint32Array(1))[0]! : Number(SEED) >>> 0;
 }

@@ -31,7 +31,13 @@ async function runSuite(args: readonly string[]): Promise<number> {
   await Deno.mkdir(`${PROJECT_ROOT}.test`, { recursive: true });
   await Deno.remove(REPORT).catch(() => {});
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "--allow-all", `--junit-path=${REPORT}`, ...args],
+    args: [
+      "test",
+      "--allow-all",
+      "--preload=tests/support/seed.ts",
+      `--junit-path=${REPORT}`,
+      ...args,
+    ],
     cwd: PROJECT_ROOT,
     stdin: "null",
   }).spawn();
