@@ -1,5 +1,6 @@
 import type { Bytes } from "../domain/bytes.ts";
 import { MiB } from "../domain/bytes.ts";
+import { systemClock } from "../domain/clock.ts";
 import type { ResponseHead } from "./light_response.ts";
 import { ConnectionError, ResponseReader } from "./light_response.ts";
 
@@ -30,6 +31,7 @@ export class LightConnection {
   readonly #idleMs: number;
   readonly #reader: ResponseReader;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #touchedAt = 0;
   #closed: string | undefined;
   #reusable = true;
 
@@ -133,14 +135,21 @@ export class LightConnection {
     return length;
   }
 
+  /** Takes note of a byte. A timer for each read would cost as much as the read. */
   #touch(): void {
-    if (this.#closed !== undefined) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.close(`no byte for ${this.#idleMs} ms`), this.#idleMs);
+    this.#touchedAt = systemClock.monotonic();
+    if (this.#closed === undefined) this.#timer ??= setTimeout(() => this.#watch(), this.#idleMs);
+  }
+
+  #watch(): void {
+    const left = this.#touchedAt + this.#idleMs - systemClock.monotonic();
+    if (left <= 0) return this.close(`no byte for ${this.#idleMs} ms`);
+    this.#timer = setTimeout(() => this.#watch(), left);
   }
 
   #rest(): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   #failure(error: unknown): ConnectionError {

@@ -169,12 +169,15 @@ export class ResponseReader {
     return part;
   }
 
-  /** Large bodies pass the buffer by. */
+  /** Large bodies pass the buffer by. TLS yields 4 to 16 KiB a time: too little for one each. */
   async #direct(most: number): Promise<Bytes> {
     const part = new Uint8Array(Math.min(most, 4 * BUFFER_BYTES));
-    const length = await this.#read(part);
-    if (length === null) throw this.#broken("the connection was closed inside of the answer");
-    return part.subarray(0, length);
+    for (let filled = 0; filled < part.length;) {
+      const length = await this.#read(part.subarray(filled));
+      if (length === null) throw this.#broken("the connection was closed inside of the answer");
+      filled += length;
+    }
+    return part;
   }
 
   async #fill(): Promise<void> {
