@@ -81,7 +81,7 @@ export class LightConnection {
     try {
       const answer = await this.#reader.head(method);
       this.#reusable = answer.keepAlive && sent;
-      if (this.#reader.finished) this.#rest();
+      this.#rest();
       return answer;
     } catch (error) {
       this.close();
@@ -94,7 +94,7 @@ export class LightConnection {
     try {
       this.#touch();
       const part = await this.#reader.body();
-      if (this.#reader.finished) this.#rest();
+      this.#rest(); // the reader may take its time
       return part;
     } catch (error) {
       this.close();
@@ -147,6 +147,7 @@ export class LightConnection {
     this.#timer = setTimeout(() => this.#watch(), left);
   }
 
+  /** Nothing is waited for. */
   #rest(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

@@ -172,12 +172,19 @@ export class ResponseReader {
   /** Large bodies pass the buffer by. TLS yields 4 to 16 KiB a time: too little for one each. */
   async #direct(most: number): Promise<Bytes> {
     const part = new Uint8Array(Math.min(most, 4 * BUFFER_BYTES));
-    for (let filled = 0; filled < part.length;) {
-      const length = await this.#read(part.subarray(filled));
-      if (length === null) throw this.#broken("the connection was closed inside of the answer");
-      filled += length;
+    let filled = 0;
+    try {
+      while (filled < part.length) filled += await this.#some(part.subarray(filled));
+    } catch (error) {
+      if (filled === 0) throw error; // else the next reading meets it again
     }
-    return part;
+    return part.subarray(0, filled);
+  }
+
+  async #some(into: Bytes): Promise<number> {
+    const length = await this.#read(into);
+    if (length === null) throw this.#broken("the connection was closed inside of the answer");
+    return length;
   }
 
   async #fill(): Promise<void> {

@@ -1,9 +1,10 @@
 /**
- * Carries single requests: over connections of its own, or by `fetch` where a proxy lies between.
+ * Carries requests: over connections of its own, or by `fetch` where a proxy lies between.
  *
  * @module
  */
 import type { Bytes } from "../domain/bytes.ts";
+import { systemClock } from "../domain/clock.ts";
 import { LightConnection, type LightTarget } from "./light_connection.ts";
 import { ConnectionError } from "./light_response.ts";
 
@@ -40,20 +41,39 @@ export interface LightTransport {
   close(): void;
 }
 
+/** Servers close what is idle after 5 s at the earliest, Node's own; most wait for longer. */
+const MAX_IDLE_MS = 4_000;
+
+/** A connection that waits for the next request. */
+interface IdleConnection {
+  readonly connection: LightConnection;
+  /** By the monotonic clock, in milliseconds. */
+  readonly since: number;
+}
+
 /** Connections of our own, kept while they last. */
 export class SocketTransport implements LightTransport {
   readonly #target: LightTarget;
-  readonly #idle: LightConnection[] = [];
+  readonly #maxIdleMs: number;
+  #idle: readonly IdleConnection[] = [];
   /** One that is being opened ahead of the first request; undefined when it failed. */
   #warming: Promise<LightConnection | undefined> | undefined;
   #closed = false;
 
-  constructor(target: LightTarget) {
+  /**
+   * @param options.maxIdleMs milliseconds that a connection may have been idle when it is used
+   * again: the server may just be closing an old one. @default {4000}
+   */
+  constructor(
+    target: LightTarget,
+    { maxIdleMs = MAX_IDLE_MS }: { readonly maxIdleMs?: number | undefined } = {},
+  ) {
     this.#target = target;
+    this.#maxIdleMs = maxIdleMs;
   }
 
   async exchange(request: LightRequest, signal: AbortSignal): Promise<LightAnswer> {
-    const kept = this.#idle.pop() ?? await this.#takeWarming();
+    const kept = this.#takeIdle() ?? await this.#takeWarming();
     if (!kept) {
       return await this.#on(await LightConnection.open(this.#target, signal), request, signal);
     }
@@ -86,7 +106,16 @@ export class SocketTransport implements LightTransport {
 
   close(): void {
     this.#closed = true;
-    for (const connection of this.#idle.splice(0)) connection.close();
+    for (const { connection } of this.#idle) connection.close();
+    this.#idle = [];
+  }
+
+  #takeIdle(): LightConnection | undefined {
+    const oldest = systemClock.monotonic() - this.#maxIdleMs;
+    for (const { connection, since } of this.#idle) if (since < oldest) connection.close();
+    const fresh = this.#idle.filter(({ since }) => since >= oldest);
+    this.#idle = fresh.slice(0, -1);
+    return fresh.at(-1)?.connection;
   }
 
   async #on(
@@ -128,7 +157,7 @@ export class SocketTransport implements LightTransport {
 
   #keep(connection: LightConnection): void {
     if (this.#closed) connection.close();
-    else this.#idle.push(connection);
+    else this.#idle = [...this.#idle, { connection, since: systemClock.monotonic() }];
   }
 }
 

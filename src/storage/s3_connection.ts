@@ -1,13 +1,10 @@
 import type { S3Client } from "@aws-sdk/client-s3";
-import type { LookupFunction } from "node:net";
-import { MiB } from "../domain/bytes.ts";
 import { BackupctlError, type StorageError } from "../domain/errors.ts";
 import { type S3Call, s3Error } from "./s3_errors.ts";
 import { S3Failure } from "./s3_failure.ts";
 import type { S3Settings } from "./s3_options.ts";
 import { createClient, type LoadedSdk, loadSdk, type Sdk } from "./s3_sdk.ts";
 
-const TLS_WINDOW_BYTES = 16 * MiB;
 /** The slowest upload that is waited for. */
 const SLOWEST_BYTES_PER_MS = 128;
 const BASE_DELAY_MS = 100;
@@ -22,12 +19,8 @@ export interface S3Internals {
   readonly sleep?: (milliseconds: number, signal: AbortSignal | undefined) => Promise<void>;
   /** From 0 to below 1. */
   readonly random?: () => number;
-  /** Resolves host names. */
-  readonly lookup?: LookupFunction;
   /** Milliseconds that a connection may have been idle when it is used again. */
   readonly maxIdleMs?: number;
-  /** See {@link S3Connection.windowBytes}. */
-  readonly windowBytes?: number;
 }
 
 /** One call with everything that its repetition needs. */
@@ -78,12 +71,6 @@ export class S3CallError extends Error {
 /** Makes calls of S3, each until it succeeds or it is clear that it will not. */
 export class S3Connection {
   readonly settings: S3Settings;
-  /**
-   * How much of an object one request asks for. Deno's node:https takes in what the other side
-   * sends without waiting for its reader (868 MB for an object of 512 MB that was not read on, Deno
-   * 2.9.6), so over TLS objects are read in windows; without TLS the reader holds the sender back.
-   */
-  readonly windowBytes: number;
   readonly #internals: S3Internals;
   #loaded: Promise<LoadedSdk> | undefined;
   #client: Promise<S3Client> | undefined;
@@ -94,8 +81,6 @@ export class S3Connection {
   constructor(settings: S3Settings, internals: S3Internals = {}) {
     this.settings = settings;
     this.#internals = internals;
-    const isPlain = settings.endpoint?.startsWith("http:") === true;
-    this.windowBytes = internals.windowBytes ?? (isPlain ? Infinity : TLS_WINDOW_BYTES);
   }
 
   /** The SDK and what belongs to it. */

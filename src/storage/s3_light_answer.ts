@@ -24,7 +24,15 @@ export async function readFailure(answer: LightAnswer): Promise<S3Failure> {
 
 /** A connection that broke, or never was. */
 export function connectionFailure(error: Error): S3Failure {
-  return new S3Failure(Object.assign(new Error(error.message), { code: "ECONNRESET" }));
+  return new S3Failure(Object.assign(new Error(error.message), { code: codeOf(error) }));
+}
+
+/** The operating system's code for what a {@link ConnectionError} was caused by. */
+function codeOf({ cause }: Error): string {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  if (typeof code === "string") return code;
+  const isUnknownName = cause instanceof Error && /lookup address/.test(cause.message);
+  return isUnknownName ? "ENOTFOUND" : "ECONNRESET";
 }
 
 /** Reads an answer of at most `limit` characters. @throws {ConnectionError} when it breaks off. */
@@ -67,6 +75,18 @@ export function bodyStream(
   answer: LightAnswer,
   signal: AbortSignal | undefined,
 ): ReadableStream<Bytes> {
+  return answerStream(answer, (error) => {
+    signal?.throwIfAborted();
+    const reason = `reading object ${key} broke off: ${error.message}`;
+    return new StorageError(reason, undefined, { cause: error });
+  });
+}
+
+/** The body of an answer, read from the connection as it is asked for. */
+export function answerStream(
+  answer: LightAnswer,
+  worded: (error: Error) => Error,
+): ReadableStream<Bytes> {
   return new ReadableStream<Bytes>({
     async pull(controller) {
       try {
@@ -74,11 +94,7 @@ export function bodyStream(
         if (part) controller.enqueue(part);
         else controller.close();
       } catch (error) {
-        signal?.throwIfAborted();
-        const reason = error instanceof Error ? error.message : String(error);
-        throw new StorageError(`reading object ${key} broke off: ${reason}`, undefined, {
-          cause: error,
-        });
+        throw worded(error instanceof Error ? error : new Error(String(error)));
       }
     },
     cancel: () => answer.discard(),

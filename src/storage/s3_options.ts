@@ -34,7 +34,7 @@ export interface S3Options {
     readonly secretAccessKey: string;
     readonly sessionToken?: string;
   };
-  /** A PEM file with the certificate authorities to trust instead of the usual ones. */
+  /** A PEM file with certificate authorities to trust besides the usual ones. */
   readonly caFile?: string;
   /** Without it `http://` is refused but for this machine. @default {false} */
   readonly allowHttp?: boolean;

@@ -1,6 +1,5 @@
 /** Reading an object to its end, however often the connection breaks. */
 import type { GetObjectCommand, GetObjectCommandOutput } from "@aws-sdk/client-s3";
-import type { Readable } from "node:stream";
 import { type Bytes, MiB } from "../domain/bytes.ts";
 import { IntegrityError, ObjectMissingError, StorageError } from "../domain/errors.ts";
 import { type ByteRange, outsideError } from "./byte_range.ts";
@@ -28,7 +27,7 @@ interface Opened {
   readonly total: number;
   /** The CRC-32 of the whole object, when this is all of it and the store knows it. */
   readonly checksum: string | undefined;
-  readonly body: Readable;
+  readonly body: ReadableStream<Bytes>;
 }
 
 /**
@@ -43,7 +42,10 @@ export async function openObject(
   const { key, range } = request;
   try {
     const { crc32 } = await connection.load();
-    const first = await openFirst(connection, request);
+    const first = openedOf(
+      await getObject(connection, { ...request, ifMatch: undefined }),
+      request,
+    );
     return new ObjectReader(connection, { request, first }).stream(crc32);
   } catch (error) {
     if (!(error instanceof S3CallError)) throw error;
@@ -92,30 +94,12 @@ function askForChecksum(command: GetObjectCommand): void {
   );
 }
 
-async function openFirst(connection: S3Connection, request: ReadRequest): Promise<Opened> {
-  const { range } = request;
-  const span = windowOf(connection, range ?? [0, Infinity]);
-  const wanted = { ...request, range: span[1] === Infinity ? undefined : span };
-  try {
-    return openedOf(await getObject(connection, { ...wanted, ifMatch: undefined }), wanted);
-  } catch (error) {
-    const isEmpty = error instanceof S3CallError && error.failure.status === 416;
-    if (range !== undefined || !isEmpty) throw error;
-    return openedOf(await getObject(connection, { ...request, ifMatch: undefined }), request);
-  }
-}
-
-/** As much of the range as one request may ask for. */
-function windowOf({ windowBytes }: S3Connection, [start, end]: ByteRange): ByteRange {
-  return [start, Math.min(end, start + windowBytes)];
-}
-
 /** Content-Encoding is not looked at: some stores give the transfer's own `aws-chunked` back. */
 function openedOf(output: GetObjectCommandOutput, { key, range }: ReadRequest): Opened {
   const length = output.ContentLength;
-  const body = output.Body as Readable | undefined;
+  const body = output.Body as ReadableStream<Bytes> | undefined;
   if (length === undefined || body === undefined) {
-    body?.destroy();
+    body?.cancel();
     throw new StorageError(`the store does not say how long object ${key} is`);
   }
   const etag = output.ETag;
@@ -130,7 +114,7 @@ function openedOf(output: GetObjectCommandOutput, { key, range }: ReadRequest): 
   if (output.ContentRange === `bytes ${start}-${last}/${total}` && length === last + 1 - start) {
     return { etag, start, end: last + 1, total, checksum: undefined, body };
   }
-  body.destroy();
+  body.cancel();
   throw new StorageError(
     `the store answered another part of object ${key} than the one asked for`,
     "is there a proxy or cache in front of the store?",
@@ -141,12 +125,7 @@ class ObjectReader {
   readonly #connection: S3Connection;
   readonly #request: ReadRequest;
   readonly #first: Opened;
-  /** Where the whole reading ends. */
-  readonly #end: number;
-  #current: Opened;
-  #chunks: AsyncIterator<Uint8Array>;
-  /** The answer that comes after the current one; undefined when it failed. */
-  #ahead: Promise<Opened | undefined> | undefined;
+  #chunks: ReadableStreamDefaultReader<Bytes>;
   #position: number;
   #breaks = 0;
   #crc = 0;
@@ -159,20 +138,16 @@ class ObjectReader {
     this.#request = request;
     this.#first = first;
     this.#position = first.start;
-    this.#end = Math.min(first.total, request.range?.[1] ?? Infinity);
-    this.#current = first;
-    this.#chunks = first.body[Symbol.asyncIterator]();
-    this.#lookAhead();
+    this.#chunks = first.body.getReader();
   }
 
   stream(crc32: (bytes: Uint8Array, before?: number) => number): ReadableStream<Bytes> {
     const { signal } = this.#request;
-    const stop = () => this.#current.body.destroy();
+    const stop = () => this.#drop();
     signal?.addEventListener("abort", stop, { once: true });
     const finish = () => {
       signal?.removeEventListener("abort", stop);
-      this.#current.body.destroy();
-      this.#ahead?.then((opened) => opened?.body.destroy());
+      this.#drop();
     };
     return new ReadableStream<Bytes>({
       pull: async (controller) => {
@@ -203,41 +178,38 @@ class ObjectReader {
       signal?.throwIfAborted();
       if (outcome instanceof Uint8Array) return this.#accept(outcome);
       // Whatever comes after the last byte, even a broken connection, takes nothing away.
-      if (this.#position === this.#end) return undefined;
-      if (this.#position < this.#current.end) await this.#recover(outcome);
-      await this.#open();
+      if (this.#position === this.#first.end) return undefined;
+      await this.#recover(outcome);
+      this.#chunks = (await this.#openAt(this.#position)).body.getReader();
     }
   }
 
   /** @returns the error when the transfer broke or ended. */
-  async #read(): Promise<Uint8Array | Error> {
-    const { body, end } = this.#current;
-    const { idleMs } = this.#connection.settings;
-    const silence = Object.assign(new Error(`no byte within ${idleMs / 1000} s`), {
-      name: "TimeoutError",
-    });
-    const timer = setTimeout(() => body.destroy(silence), idleMs);
+  async #read(): Promise<Bytes | Error> {
     try {
-      const { done, value } = await this.#chunks.next();
-      return done ? broken(`the transfer ended ${end - this.#position} bytes early`) : value;
+      const { done, value } = await this.#chunks.read();
+      if (!done) return value;
+      return broken(`the transfer ended ${this.#first.end - this.#position} bytes early`);
     } catch (error) {
       return error instanceof Error ? error : broken(String(error));
-    } finally {
-      clearTimeout(timer);
     }
   }
 
-  #accept(chunk: Uint8Array): Bytes {
+  /** Gives up what is still to come of the current answer. */
+  #drop(): void {
+    this.#chunks.cancel().catch(() => {}); // it may have broken already
+  }
+
+  #accept(chunk: Bytes): Bytes {
     this.#position += chunk.length;
-    if (this.#position <= this.#current.end) return chunk as Bytes;
+    if (this.#position <= this.#first.end) return chunk;
     throw new StorageError(`the store sent more of object ${this.#request.key} than it announced`);
   }
 
   /** Waits before the transfer is taken up again, unless it broke too often. */
   async #recover(error: Error): Promise<void> {
     const { key, signal } = this.#request;
-    this.#current.body.destroy();
-    await this.#dropAhead(); // it begins where the broken one should have ended
+    this.#drop();
     this.#breaks += 1;
     const allowed = BREAKS + (this.#position - this.#first.start) / BYTES_PER_BREAK;
     if (this.#breaks > allowed) {
@@ -247,33 +219,11 @@ class ObjectReader {
     await this.#connection.backOff(Math.min(this.#breaks, BREAKS), { signal });
   }
 
-  /** Opens what comes next. */
-  async #open(): Promise<void> {
-    const ahead = await this.#ahead;
-    this.#ahead = undefined;
-    this.#current = ahead ?? await this.#openAt(this.#position);
-    this.#chunks = this.#current.body[Symbol.asyncIterator]();
-    this.#lookAhead();
-  }
-
-  /** Asks for the next window already, so that its latency is not waited for. */
-  #lookAhead(): void {
-    const { end } = this.#current;
-    if (end >= this.#end) return;
-    this.#ahead = this.#openAt(end).catch(() => undefined);
-  }
-
-  async #dropAhead(): Promise<void> {
-    const ahead = await this.#ahead;
-    this.#ahead = undefined;
-    ahead?.body.destroy();
-  }
-
   async #openAt(start: number): Promise<Opened> {
     const { key, signal } = this.#request;
     const ifMatch = this.#first.etag;
     if (ifMatch === undefined) throw new StorageError(`the store gives no etag of object ${key}`);
-    const wanted = { key, signal, range: windowOf(this.#connection, [start, this.#end]) };
+    const wanted = { key, signal, range: [start, this.#first.end] as const };
     try {
       return openedOf(await getObject(this.#connection, { ...wanted, ifMatch }), wanted);
     } catch (failure) {

@@ -1,8 +1,6 @@
 /** The SDK and what goes with it, loaded at the first call: it takes longer than small commands. */
 import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
-import type { LookupFunction } from "node:net";
 import { ConfigError } from "../domain/errors.ts";
-import { freshSockets } from "./s3_fresh_sockets.ts";
 import type { S3Settings } from "./s3_options.ts";
 
 /** The module of the SDK. */
@@ -16,8 +14,6 @@ export interface LoadedSdk {
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
-/** Kept-alive connections: parts of several objects at once. */
-const MAX_SOCKETS = 64;
 
 /** Loads the SDK once. */
 export async function loadSdk(): Promise<LoadedSdk> {
@@ -34,26 +30,42 @@ export async function loadSdk(): Promise<LoadedSdk> {
 export async function createClient(
   sdk: Sdk,
   settings: S3Settings,
-  { lookup, maxIdleMs }: { readonly lookup?: LookupFunction; readonly maxIdleMs?: number },
+  { maxIdleMs }: { readonly maxIdleMs?: number },
 ): Promise<S3Client> {
-  const [{ NodeHttpHandler }, http, https] = await Promise.all([
-    import("@smithy/node-http-handler"),
-    import("node:http"),
-    import("node:https"),
+  const { caFile, idleMs } = settings;
+  const [{ SocketHandler }, { UNSIGNED_PAYLOAD }] = await Promise.all([
+    import("./s3_http_handler.ts"),
+    import("./sigv4.ts"),
   ]);
-  const about = { keepAlive: true, maxSockets: MAX_SOCKETS, ...(lookup && { lookup }) };
-  const ca = await readAuthorities(settings.caFile);
-  const httpAgent = new http.Agent(about);
-  const httpsAgent = new https.Agent({ ...about, ...(ca && { ca }) });
-  const handler = new NodeHttpHandler({
-    connectionTimeout: CONNECT_TIMEOUT_MS,
-    throwOnRequestTimeout: true, // without it a timeout is a mere warning
-    ...{ httpAgent, httpsAgent },
+  const caCerts = caFile === undefined ? [] : [await readAuthorities(caFile)];
+  const requestHandler = new SocketHandler({
+    ...{ caCerts, idleMs, maxIdleMs },
+    connectMs: CONNECT_TIMEOUT_MS,
   });
-  return new sdk.S3Client({
-    ...clientConfig(settings),
-    requestHandler: freshSockets(handler, { agents: [httpAgent, httpsAgent], maxIdleMs }),
-  });
+  const client = new sdk.S3Client({ ...clientConfig(settings), requestHandler });
+  const isPlain = settings.endpoint?.startsWith("http:") === true;
+  if (!isPlain && settings.checksums) leaveUnsigned(client, UNSIGNED_PAYLOAD);
+  return client;
+}
+
+/**
+ * A body has its CRC-32 with it and goes through TLS, which nobody changes on its way: its SHA-256
+ * besides takes as long as to send it. Amazon S3 API Reference, "Authenticating requests".
+ */
+function leaveUnsigned(client: S3Client, payloadHash: string): void {
+  client.middlewareStack.add(
+    (next) => (args) => {
+      const { headers, body } = args.request as HttpRequest;
+      if (body instanceof Uint8Array) headers["x-amz-content-sha256"] = payloadHash;
+      return next(args);
+    },
+    { step: "build", name: "leaveUnsigned" },
+  );
+}
+
+interface HttpRequest {
+  readonly headers: Record<string, string>;
+  readonly body?: unknown;
 }
 
 /** The part of the configuration that is nothing but data. */
@@ -78,9 +90,8 @@ export function clientConfig(settings: S3Settings): S3ClientConfig {
 
 const SILENT = { debug() {}, info() {}, warn() {}, error() {} };
 
-/** Instead of the usual authorities: with all of those, each request would take 8 ms longer. */
-async function readAuthorities(path: string | undefined): Promise<string | undefined> {
-  if (path === undefined) return undefined;
+/** Authorities to trust besides the usual ones. */
+async function readAuthorities(path: string): Promise<string> {
   const pem = await Deno.readTextFile(path).catch((cause) => {
     throw new ConfigError(`cannot read the CA file ${path}`, undefined, { cause });
   });

@@ -123,15 +123,16 @@ async function openReal(options: S3Options): Promise<OpenedStore> {
 
 async function createBucket({ bucket: Bucket, ...options }: S3Options): Promise<void> {
   const { S3Client, CreateBucketCommand, HeadBucketCommand } = await import("@aws-sdk/client-s3");
-  const { NodeHttpHandler } = await import("@smithy/node-http-handler");
+  const { SocketHandler } = await import("../../src/storage/s3_http_handler.ts");
   const { caFile } = options;
   const client = new S3Client({
     endpoint: options.endpoint!,
     region: options.region!,
     credentials: options.credentials!,
     forcePathStyle: true,
-    requestHandler: new NodeHttpHandler({
-      httpsAgent: caFile === undefined ? {} : { ca: await Deno.readTextFile(caFile) },
+    requestHandler: new SocketHandler({
+      caCerts: caFile === undefined ? [] : [await Deno.readTextFile(caFile)],
+      ...{ connectMs: 10_000, idleMs: 60_000 },
     }),
   });
   try {

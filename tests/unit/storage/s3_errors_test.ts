@@ -49,7 +49,7 @@ const refusals: Readonly<Record<string, Refusal>> = {
   },
   "a port where nothing listens": {
     options: { endpoint: "http://127.0.0.1:1" },
-    message: /http:\/\/127\.0\.0\.1:1 does not answer .*ECONNREFUSED/,
+    message: /http:\/\/127\.0\.0\.1:1 does not answer .*Connection refused/,
     hint: /nothing listens at/,
   },
   "a name that does not exist": {
@@ -157,7 +157,7 @@ Deno.test("S3Store corrects a clock that is an hour off", async () => {
   }
 });
 
-Deno.test("S3Store trusts only the authorities that it is told", async () => {
+Deno.test("S3Store trusts the authorities that it is told, and no stranger", async () => {
   const { authority, certificate, key } = await selfSigned("127.0.0.1");
   const caFile = await Deno.makeTempFile();
   try {
@@ -166,6 +166,13 @@ Deno.test("S3Store trusts only the authorities that it is told", async () => {
     await using trusting = startS3({ server: { tls }, store: { caFile } });
     await trusting.store.put("key", content(350_001));
     equal((await trusting.store.head("key"))?.size, 350_001);
+    const hash = "x-amz-content-sha256";
+    const [part] = trusting.server.requestsOf("PUT");
+    equal(part?.headers.get(hash), "UNSIGNED-PAYLOAD", "TLS and the CRC-32 guard it");
+    ok(part?.headers.has("x-amz-checksum-crc32"));
+    await using unchecked = startS3({ server: { tls }, store: { caFile, checksums: false } });
+    await unchecked.store.put("key", content(10));
+    match(unchecked.server.requestsOf("PUT")[0]!.headers.get(hash)!, /^[0-9a-f]{64}$/);
     await using doubting = startS3({ server: { tls } });
     await rejects(doubting.store.head("key"), (error: StorageError) => {
       match(error.message, /the certificate of https:\/\/127\.0\.0\.1:\d+ is not trusted/);

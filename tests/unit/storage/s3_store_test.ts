@@ -80,27 +80,16 @@ Deno.test("S3Store asks for encryption and storage class with every object", asy
 });
 
 Deno.test("S3Store speaks to the bucket in the name of the host", async () => {
-  const asked: string[] = [];
-  const lookup = (
-    name: string,
-    options: { readonly all?: boolean },
-    done: (error: null, address: unknown, family?: number) => void,
-  ) => {
-    asked.push(name);
-    if (options.all) return done(null, [{ address: "127.0.0.1", family: 4 }]);
-    done(null, "127.0.0.1", 4);
-  };
   await using server = startS3({ server: { virtualHost: "s3.localhost" } });
   await using rig = startS3({
     store: { endpoint: `http://s3.localhost:${server.server.port}`, pathStyle: false },
-    internals: { lookup: lookup as never },
   });
   await rig.store.put("a b/c+d", streamOf(BIG));
   equal(await bytesOf(await rig.store.get("a b/c+d")), BIG);
   equal((await Array.fromAsync(rig.store.list(""))).length, 1);
   await rig.store.delete(["a b/c+d"]);
-  equal([...new Set(asked)], ["bucket.s3.localhost"]);
-  ok(server.server.requests.every(({ headers }) => headers.get("host")?.startsWith("bucket.")));
+  const host = `bucket.s3.localhost:${server.server.port}`;
+  ok(server.server.requests.every(({ headers }) => headers.get("host") === host));
 });
 
 const styles: readonly (readonly [Partial<S3Options>, boolean])[] = [
