@@ -7,6 +7,7 @@ import type { DataFile } from "../../../postgres/postgres.ts";
 import type { ObjectStore } from "../../../storage/storage.ts";
 import type { ChunkEntry, PackedChunk } from "./file_messages.ts";
 import type { FileThread } from "./file_thread.ts";
+import { IdleThreads } from "./idle_threads.ts";
 import type { TakeOver } from "./take_over.ts";
 
 /** Where chunks go. */
@@ -47,7 +48,7 @@ export interface StoredChunk {
 }
 
 /**
- * Stores chunks on several threads, each as soon as one is free.
+ * Stores chunks on several threads, each as soon as one is free; the last ones by all together.
  *
  * @throws the first failure, when all threads have come to rest.
  */
@@ -65,11 +66,15 @@ export class ChunkUploads {
   async store(chunks: readonly ChunkPlan[]): Promise<readonly StoredChunk[]> {
     const waiting = chunks.map((plan) => ({ ...plan, number: ++this.#last }));
     const stored: StoredChunk[] = [];
+    const idle = new IdleThreads();
     let failure: { readonly error: unknown } | undefined;
     const work = async (thread: FileThread) => {
       for (let next = waiting.shift(); next && !failure; next = waiting.shift()) {
+        idle.begin(thread);
         stored.push(await this.#put(thread, next));
+        idle.end(thread);
       }
+      if (!failure) idle.rest(thread);
     };
     await Promise.all(this.#threads.map((thread) =>
       work(thread).catch((error) => {

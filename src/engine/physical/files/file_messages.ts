@@ -54,6 +54,10 @@ export type FileRequest =
   | { readonly type: "setup"; readonly setup: FileSetup }
   | { readonly type: "list"; readonly options: DataDirectoryOptions }
   | { readonly type: "chunk"; readonly entries: readonly ChunkEntry[] }
+  /** A helper listens at the port; for the chunk under way. */
+  | { readonly type: "helper"; readonly port: MessagePort }
+  /** Compress what comes through the port. */
+  | { readonly type: "help"; readonly port: MessagePort }
   /** One block is on its way into the store. */
   | { readonly type: "taken" };
 

@@ -74,6 +74,13 @@ export class FileThread {
     return { stored, packed };
   }
 
+  /** Compresses for `owner` until its chunk is done, besides what else it is given. */
+  help(owner: FileThread): void {
+    const { port1, port2 } = new MessageChannel();
+    this.#send({ type: "help", port: port1 });
+    owner.#send({ type: "helper", port: port2 });
+  }
+
   /** Ends the thread, whatever it does. */
   stop(reason: unknown): void {
     this.#worker.terminate();
@@ -88,7 +95,7 @@ export class FileThread {
   }
 
   #send(request: FileRequest): void {
-    this.#worker.postMessage(request);
+    this.#worker.postMessage(request, "port" in request ? [request.port] : []);
   }
 
   #hear(reply: FileReply): void {

@@ -1,10 +1,11 @@
 /** A thread that reads the server's files and makes chunks of them, ready to be stored. */
 /// <reference lib="deno.worker" />
 import { createHash } from "node:crypto";
-import { encodeBlock } from "../../../codec/codec.ts";
+import { setImmediate } from "node:timers";
 import type { Bytes } from "../../../domain/bytes.ts";
 import { PostgresError } from "../../../domain/errors.ts";
 import { listDataFiles } from "../../../postgres/postgres.ts";
+import { BlockEncoder, helpEncode } from "./block_encoder.ts";
 import { ChunkPacker } from "./chunk_packer.ts";
 import type {
   ChunkEntry,
@@ -39,24 +40,35 @@ async function answer(request: FileRequest): Promise<FileReply | undefined> {
     work = new Packing(request.setup);
     return undefined;
   }
+  if (request.type === "helper" || request.type === "help") {
+    if (request.type === "helper") work!.addHelper(request.port);
+    else work!.help(request.port);
+    return undefined;
+  }
   if (request.type === "list") {
     return { type: "listed", list: { ...listDataFiles(request.options) } };
   }
   return { type: "done", chunk: await work!.chunk(request.entries) };
 }
 
-/** One chunk after the other, with at most {@link WINDOW} blocks under way. */
+/** One chunk after the other, with at most {@link WINDOW} blocks under way, and those at helpers. */
 class Packing {
   readonly #setup: FileSetup;
   readonly #packer: ChunkPacker;
+  readonly #encoder: BlockEncoder;
   #hash = createHash("sha256");
   #rawBytes = 0;
   #storedBytes = 0;
   #waiting = 0;
   #wake = () => {};
+  #busy = false;
+  /** Settles when all blocks so far are compressed and handed over, in their order. */
+  #handedOver = Promise.resolve();
+  #failure: { readonly error: unknown } | undefined;
 
   constructor(setup: FileSetup) {
     this.#setup = setup;
+    this.#encoder = new BlockEncoder(setup.codec);
     this.#packer = new ChunkPacker(setup, (block) => this.#block(block));
   }
 
@@ -64,8 +76,12 @@ class Packing {
     this.#hash = createHash("sha256");
     this.#rawBytes = 0;
     this.#storedBytes = 0;
+    this.#busy = true;
     for (const entry of entries) await this.#packer.add(entry);
     const files = await this.#packer.finish();
+    await this.#handedOver;
+    this.#busy = false;
+    this.#encoder.dismiss();
     const sha256 = this.#hash.digest("hex");
     return { files, rawBytes: this.#rawBytes, storedBytes: this.#storedBytes, sha256 };
   }
@@ -75,15 +91,44 @@ class Packing {
     this.#wake();
   }
 
+  addHelper(port: MessagePort): void {
+    if (this.#busy) this.#encoder.addHelper(port);
+    else port.close(); // the chunk was done before the help came
+  }
+
+  help(port: MessagePort): void {
+    helpEncode(port, this.#setup.codec);
+  }
+
   async #block(raw: Bytes): Promise<void> {
-    const bytes = await encodeBlock(this.#setup.codec, raw);
-    this.#hash.update(bytes);
-    this.#rawBytes += raw.length;
-    this.#storedBytes += bytes.length;
+    const { bytes, isCopied } = this.#encoder.encode(raw);
+    this.#handOver(bytes, raw.length);
+    if (!isCopied) await bytes;
+    const { roomAtHelpers } = this.#encoder;
+    if (roomAtHelpers > 0) await new Promise<void>((resolve) => setImmediate(resolve)); // hear them
+    while (this.#waiting >= WINDOW + roomAtHelpers && !this.#failure) {
+      await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+    if (this.#failure) throw this.#failure.error;
+  }
+
+  #handOver(bytes: Promise<Bytes>, rawBytes: number): void {
     this.#waiting += 1;
-    const reply: FileReply = { type: "block", bytes, rawBytes: raw.length };
+    this.#handedOver = this.#handedOver.then(async () => this.#send(await bytes, rawBytes));
+    for (const promise of [bytes, this.#handedOver]) {
+      promise.catch((error) => {
+        this.#failure ??= { error };
+        this.#wake();
+      });
+    }
+  }
+
+  #send(bytes: Bytes, rawBytes: number): void {
+    this.#hash.update(bytes);
+    this.#rawBytes += rawBytes;
+    this.#storedBytes += bytes.length;
+    const reply: FileReply = { type: "block", bytes, rawBytes };
     self.postMessage(reply, [bytes.buffer]);
-    while (this.#waiting >= WINDOW) await new Promise<void>((resolve) => this.#wake = resolve);
   }
 }
 

@@ -1,0 +1,36 @@
+import type { FileThread } from "./file_thread.ts";
+
+/** Sets threads that have nothing to do to help those that still make a chunk. */
+export class IdleThreads {
+  /** Those at work, the one that began first in front, with those that help them. */
+  readonly #helpersOf = new Map<FileThread, FileThread[]>();
+  #idle: FileThread[] = [];
+
+  /** The thread begins a chunk. */
+  begin(thread: FileThread): void {
+    this.#helpersOf.set(thread, []);
+  }
+
+  /** The thread's chunk is done, and its helpers are free. */
+  end(thread: FileThread): void {
+    this.#idle.push(...this.#helpersOf.get(thread) ?? []);
+    this.#helpersOf.delete(thread);
+    this.#lend();
+  }
+
+  /** There is no chunk left for the thread. */
+  rest(thread: FileThread): void {
+    this.#idle.push(thread);
+    this.#lend();
+  }
+
+  #lend(): void {
+    const busy = [...this.#helpersOf];
+    if (busy.length === 0) return;
+    for (const helper of this.#idle.splice(0)) {
+      const [owner, helpers] = busy.toSorted(([, one], [, other]) => one.length - other.length)[0]!;
+      helper.help(owner);
+      helpers.push(helper);
+    }
+  }
+}
