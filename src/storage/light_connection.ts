@@ -1,8 +1,6 @@
-import type { Bytes } from "../domain/bytes.ts";
-import { MiB } from "../domain/bytes.ts";
+import { type Bytes, MiB } from "../domain/bytes.ts";
 import { systemClock } from "../domain/clock.ts";
-import type { ResponseHead } from "./light_response.ts";
-import { ConnectionError, ResponseReader } from "./light_response.ts";
+import { ConnectionError, type ResponseHead, ResponseReader } from "./light_response.ts";
 
 /** Progress of a large body is noticed in steps of this size. */
 const WRITE_BYTES = MiB;
@@ -31,7 +29,7 @@ export class LightConnection {
   readonly #idleMs: number;
   readonly #reader: ResponseReader;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #touchedAt = 0;
+  #touchedAt = systemClock.monotonic();
   #closed: string | undefined;
   #reusable = true;
 
@@ -60,6 +58,11 @@ export class LightConnection {
   /** Whether the last exchange left the connection fit for another. */
   get reusable(): boolean {
     return this.#closed === undefined && this.#reusable && this.#reader.finished;
+  }
+
+  /** Milliseconds since the last byte. */
+  get restedMs(): number {
+    return systemClock.monotonic() - this.#touchedAt;
   }
 
   /**
@@ -142,7 +145,7 @@ export class LightConnection {
   }
 
   #watch(): void {
-    const left = this.#touchedAt + this.#idleMs - systemClock.monotonic();
+    const left = this.#idleMs - this.restedMs;
     if (left <= 0) return this.close(`no byte for ${this.#idleMs} ms`);
     this.#timer = setTimeout(() => this.#watch(), left);
   }

@@ -183,17 +183,15 @@ export class ResponseReader {
 
   async #some(into: Bytes): Promise<number> {
     const length = await this.#read(into);
-    if (length === null) throw this.#broken("the connection was closed inside of the answer");
+    if (length === null) throw this.#broken("the connection was closed before the answer's end");
+    this.#answered = true;
     return length;
   }
 
   async #fill(): Promise<void> {
     this.#start = 0;
     this.#end = 0;
-    const length = await this.#read(this.#buffer);
-    if (length === null) throw this.#broken("the connection was closed before the answer's end");
-    this.#answered = true;
-    this.#end = length;
+    this.#end = await this.#some(this.#buffer);
   }
 
   #broken(message: string): ConnectionError {

@@ -4,7 +4,6 @@
  * @module
  */
 import type { Bytes } from "../domain/bytes.ts";
-import { systemClock } from "../domain/clock.ts";
 import { LightConnection, type LightTarget } from "./light_connection.ts";
 import { ConnectionError } from "./light_response.ts";
 
@@ -44,18 +43,11 @@ export interface LightTransport {
 /** Servers close what is idle after 5 s at the earliest, Node's own; most wait for longer. */
 const MAX_IDLE_MS = 4_000;
 
-/** A connection that waits for the next request. */
-interface IdleConnection {
-  readonly connection: LightConnection;
-  /** By the monotonic clock, in milliseconds. */
-  readonly since: number;
-}
-
 /** Connections of our own, kept while they last. */
 export class SocketTransport implements LightTransport {
   readonly #target: LightTarget;
   readonly #maxIdleMs: number;
-  #idle: readonly IdleConnection[] = [];
+  readonly #idle: LightConnection[] = [];
   /** One that is being opened ahead of the first request; undefined when it failed. */
   #warming: Promise<LightConnection | undefined> | undefined;
   #closed = false;
@@ -106,16 +98,15 @@ export class SocketTransport implements LightTransport {
 
   close(): void {
     this.#closed = true;
-    for (const { connection } of this.#idle) connection.close();
-    this.#idle = [];
+    for (const connection of this.#idle.splice(0)) connection.close();
   }
 
   #takeIdle(): LightConnection | undefined {
-    const oldest = systemClock.monotonic() - this.#maxIdleMs;
-    for (const { connection, since } of this.#idle) if (since < oldest) connection.close();
-    const fresh = this.#idle.filter(({ since }) => since >= oldest);
-    this.#idle = fresh.slice(0, -1);
-    return fresh.at(-1)?.connection;
+    for (let last = this.#idle.pop(); last; last = this.#idle.pop()) {
+      if (last.restedMs <= this.#maxIdleMs) return last;
+      last.close();
+    }
+    return undefined;
   }
 
   async #on(
@@ -157,7 +148,7 @@ export class SocketTransport implements LightTransport {
 
   #keep(connection: LightConnection): void {
     if (this.#closed) connection.close();
-    else this.#idle = [...this.#idle, { connection, since: systemClock.monotonic() }];
+    else this.#idle.push(connection);
   }
 }
 

@@ -48,6 +48,13 @@ class Rig implements AsyncDisposable {
     return await this.run(`wal-push pg_wal/${name}${flags}`);
   }
 
+  /** A server has been started in the data directory. */
+  async started(at: number): Promise<void> {
+    const { folder } = this.wal;
+    const lines = [4711, folder, at, 5432, "/tmp", "localhost", "1234 5", "ready   "];
+    await Deno.writeTextFile(`${folder}/postmaster.pid`, lines.join("\n"));
+  }
+
   async signal(name: "recovery" | "standby"): Promise<void> {
     await Deno.writeTextFile(`${this.wal.folder}/${name}.signal`, "");
   }
@@ -218,6 +225,7 @@ Deno.test("a process of our own pushes a backlog while PostgreSQL's calls confir
 
 Deno.test("wal-fetch has the next segments fetched meanwhile, outside of pg_wal", async () => {
   await using rig = await Rig.make();
+  await rig.started(1_700_000_000);
   const numbers = Array.from({ length: 8 }, (_, index) => index + 1);
   const segments = numbers.map((number) => makeSegment({ number, seed: number, filled: 0.1 }));
   for (const { name, bytes } of segments) assert.equal((await rig.push(name, bytes)).status, 0);
@@ -235,6 +243,26 @@ Deno.test("wal-fetch has the next segments fetched meanwhile, outside of pg_wal"
   await rig.push(behind, makeSegment({ number: 9 }).bytes);
   const late = await rig.run(`wal-fetch ${behind} pg_wal/RECOVERYXLOG`);
   assert.equal(late.status, 0, "an absence is not remembered");
+});
+
+Deno.test("what was fetched ahead for another run of the server is not handed out", async () => {
+  await using rig = await Rig.make();
+  await rig.started(1_700_000_000);
+  const [first, second] = [1, 2].map((number) => makeSegment({ number, seed: number }));
+  for (const { name, bytes } of [first!, second!]) await rig.push(name, bytes);
+  await rig.run(`wal-fetch ${first!.name} pg_wal/RECOVERYXLOG`);
+  await keptAhead(rig, second!.name);
+  // The archive begins anew: other WAL under the same name.
+  await Deno.remove(rig.repository, { recursive: true });
+  await Deno.mkdir(rig.repository);
+  const other = makeSegment({ number: 2, seed: 99 });
+  const prepared = await rig.push(other.name, other.bytes, " --new-system");
+  assert.equal(prepared.status, 0, prepared.stderr);
+  await rig.started(1_700_000_100);
+  const fetched = await rig.run(`wal-fetch ${other.name} pg_wal/RECOVERYXLOG`);
+  assert.equal(fetched.status, 0, fetched.stderr);
+  const delivered = await Deno.readFile(`${rig.wal.folder}/pg_wal/RECOVERYXLOG`);
+  assert.equal(Buffer.compare(delivered, other.bytes), 0, "the archive's, not what was kept");
 });
 
 Deno.test("a store that never answers does not keep PostgreSQL waiting beyond the deadline", async () => {

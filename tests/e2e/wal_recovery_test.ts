@@ -93,8 +93,6 @@ class Rig implements AsyncDisposable {
       return "stopped";
     } finally {
       await Deno.remove(copy, { recursive: true });
-      // What was fetched ahead must not help the next one.
-      await Deno.remove(`${this.program.folder}/.local`, { recursive: true }).catch(() => {});
     }
   }
 

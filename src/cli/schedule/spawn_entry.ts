@@ -28,7 +28,7 @@ export function spawnEntry(entry: ScheduleEntry, { context, format }: SpawnOptio
   if (program === undefined) {
     throw new RunFailedError(
       "this program may not start itself",
-      "is the folder of backupctl in PATH? Its permissions name it so",
+      "its permissions allow it where /proc/self/exe can be run, or the folder of backupctl is in PATH",
     );
   }
   const child = new Deno.Command(program, {

@@ -50,13 +50,8 @@ function authorities(caFile: string | undefined, env: Environment): readonly str
   try {
     return [Deno.readTextFileSync(path)];
   } catch (cause) {
-    throw new ConfigError(
-      `the file ${path} with certificate authorities cannot be read`,
-      undefined,
-      {
-        cause,
-      },
-    );
+    const message = `the file ${path} with certificate authorities cannot be read`;
+    throw new ConfigError(message, undefined, { cause });
   }
 }
 

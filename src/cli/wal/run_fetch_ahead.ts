@@ -8,32 +8,31 @@ import { fetchOpen, openSpool, openStoreOf, type SessionInput } from "./wal_sess
 /** Ends when PostgreSQL takes nothing for so long. */
 const IDLE_MS = 3_000;
 
-/** What the process of its own does: `wal-fetch --ahead AFTER SEGMENT_BYTES SYSTEM`. */
+/** What the process of its own does: `wal-fetch --ahead AFTER SEGMENT_BYTES SYSTEM RUN`. */
 export async function runFetchAhead(
   input: SessionInput,
-  [last = "", size = "", systemIdentifier = ""]: readonly string[],
+  [last = "", size = "", systemIdentifier = "", run = ""]: readonly string[],
 ): Promise<void> {
   const { settings, env, signal, clock = systemClock } = input;
   const after = parseWalName(last);
   const segmentBytes = Number(size);
-  if (after?.kind !== "segment" || !isWalSegmentBytes(segmentBytes)) {
+  if (after?.kind !== "segment" || !isWalSegmentBytes(segmentBytes) || !/^[0-9a-f]+$/.test(run)) {
     throw new UsageError("wal-fetch --ahead is started by wal-fetch alone");
   }
   const spool = openSpool(settings, { env, systemIdentifier });
-  if (!spool?.fetcher) return;
-  const { fetcher } = spool;
-  if (!fetcher.light()) return;
+  if (!spool) return;
+  const place = { cluster: settings.cluster, systemIdentifier };
+  const folder = new PrefetchFolder({ root: `${spool.folder}/prefetch`, run, place });
+  folder.prepare();
+  if (!folder.fetcher.light()) return;
   try {
     const { store } = await openStoreOf(input);
-    const place = { cluster: settings.cluster, systemIdentifier };
-    const folder = new PrefetchFolder(`${spool.folder}/prefetch`, place);
-    folder.clean();
     const open = await fetchOpen(settings, store);
     await fetchAhead({ store, place, folder, ...open }, {
       ...{ after, segmentBytes, clock, signal },
       ...{ lookAhead: settings.lookAhead, idleMs: IDLE_MS },
     });
   } finally {
-    fetcher.quench();
+    folder.fetcher.quench();
   }
 }

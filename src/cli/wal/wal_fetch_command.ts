@@ -6,13 +6,13 @@ import { prefetchCount } from "../../engine/wal/fetch_ahead.ts";
 import { PrefetchFolder } from "../../engine/wal/prefetch_folder.ts";
 import { fetchWal } from "../../engine/wal/wal_fetch.ts";
 import { walNameOf } from "../../engine/wal/wal_file.ts";
-import type { WalSpool } from "../../engine/wal/wal_spool.ts";
 import { startBackground } from "./start_background.ts";
 import {
   dataDirectoryOf,
   fetchOpen,
   openSpool,
   openStoreOf,
+  runOf,
   type SessionInput,
   systemIdentifierOf,
 } from "./wal_session.ts";
@@ -32,7 +32,7 @@ interface Wanted {
   readonly name: WalName;
   readonly destination: string;
   readonly systemIdentifier: string;
-  readonly spool: WalSpool | undefined;
+  readonly ahead: { readonly run: string; readonly folder: PrefetchFolder } | undefined;
 }
 
 /**
@@ -43,9 +43,15 @@ interface Wanted {
 export async function walFetch(input: FetchInput): Promise<boolean> {
   const { settings, env, log } = input;
   const { name, destination } = wantedFile(input.positionals);
-  const systemIdentifier = systemIdentifierOf(dataDirectoryOf(destination));
+  const dataDirectory = dataDirectoryOf(destination);
+  const systemIdentifier = systemIdentifierOf(dataDirectory);
   const spool = openSpool(settings, { env, systemIdentifier });
-  const wanted = { name, destination, systemIdentifier, spool };
+  const run = name.kind === "segment" ? runOf(dataDirectory) : undefined;
+  const place = { cluster: settings.cluster, systemIdentifier };
+  const ahead = spool && run !== undefined
+    ? { run, folder: new PrefetchFolder({ root: `${spool.folder}/prefetch`, run, place }) }
+    : undefined;
+  const wanted = { name, destination, systemIdentifier, ahead };
   const bytes = await takePrefetched(wanted, input);
   if (bytes === undefined) return await fetchNow(input, wanted);
   goOn(input, wanted, bytes);
@@ -56,15 +62,14 @@ export async function walFetch(input: FetchInput): Promise<boolean> {
 
 /** Its length, when another process has fetched it; one that is just doing so is waited for. */
 async function takePrefetched(
-  { name, destination, systemIdentifier, spool }: Wanted,
-  { settings, clock = systemClock }: FetchInput,
+  { name, destination, ahead }: Wanted,
+  { clock = systemClock }: FetchInput,
 ): Promise<number | undefined> {
-  if (!spool || name.kind !== "segment") return undefined;
-  const place = { cluster: settings.cluster, systemIdentifier };
-  const folder = new PrefetchFolder(`${spool.folder}/prefetch`, place);
+  if (!ahead || name.kind !== "segment") return undefined;
+  const { folder } = ahead;
   const until = clock.monotonic() + PATIENCE_MS;
   while (!folder.names().includes(name.name)) {
-    if (clock.monotonic() >= until || !spool.fetcher.isLit) return undefined;
+    if (clock.monotonic() >= until || !folder.fetcher.isLit) return undefined;
     await new Promise((next) => setTimeout(next, LOOK_MS));
   }
   return folder.take(name, destination) ? Deno.statSync(destination).size : undefined;
@@ -96,17 +101,18 @@ async function fetchNow(input: FetchInput, wanted: Wanted): Promise<boolean> {
 /** Has the next segments fetched while PostgreSQL replays this one. */
 function goOn(
   { settings, flags }: FetchInput,
-  { name, systemIdentifier, spool }: Wanted,
+  { name, systemIdentifier, ahead }: Wanted,
   segmentBytes: number,
 ): void {
-  if (!spool || name.kind !== "segment" || settings.lookAhead === 0) return;
-  const place = { cluster: settings.cluster, systemIdentifier };
-  const waiting = new PrefetchFolder(`${spool.folder}/prefetch`, place).names();
+  if (!ahead || settings.lookAhead === 0) return;
+  const { run, folder } = ahead;
+  const waiting = folder.names();
   const enough = prefetchCount(settings.lookAhead, segmentBytes) / 2;
-  if (waiting.length >= enough || spool.fetcher.isLit) return;
+  if (waiting.length >= enough || folder.fetcher.isLit) return;
   const last = waiting.filter((other) => other.slice(0, 8) === name.name.slice(0, 8)).sort().at(-1);
   const after = last !== undefined && last > name.name ? last : name.name;
-  startBackground(["wal-fetch", "--ahead", after, `${segmentBytes}`, systemIdentifier, ...flags]);
+  const facts = [after, `${segmentBytes}`, systemIdentifier, run];
+  startBackground(["wal-fetch", "--ahead", ...facts, ...flags]);
 }
 
 function wantedFile(positionals: readonly string[]) {

@@ -166,6 +166,21 @@ function isDataDirectory(folder: string): boolean {
   }
 }
 
+/**
+ * What tells this run of the server from all others: by the first three lines of postmaster.pid, the
+ * process, its folder and when it was started.
+ *
+ * @returns undefined when none is running, as under pg_rewind.
+ */
+export function runOf(dataDirectory: string): string | undefined {
+  try {
+    const lines = Deno.readTextFileSync(`${dataDirectory}/postmaster.pid`).split("\n").slice(0, 3);
+    return createHash("sha256").update(lines.join("\n")).digest("hex").slice(0, 16);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The first eight bytes of pg_control, in the machine's byte order. @throws {RepositoryError} */
 export function systemIdentifierOf(dataDirectory: string): string {
   using file = Deno.openSync(`${dataDirectory}/global/pg_control`);

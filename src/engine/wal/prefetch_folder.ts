@@ -1,25 +1,52 @@
 import type { Bytes } from "../../domain/bytes.ts";
+import { systemClock } from "../../domain/clock.ts";
 import type { WalSegmentName } from "../../domain/wal.ts";
 import type { WalPlace } from "../../domain/wal_key.ts";
-import { systemClock } from "../../domain/clock.ts";
+import { Beacon } from "./beacon.ts";
 import { deliverWal, syncFolderOf } from "./deliver_wal.ts";
 import { checkWalHeader, WAL_HEADER_BYTES } from "./wal_header.ts";
 
-/** Older ones are of another recovery. */
+/** What has been waiting for longer is fetched again. */
 const STALE_MS = 600_000;
 
 /**
  * Verified segments that PostgreSQL has not asked for yet, outside of pg_wal. Only what is there
- * counts: that a segment was absent is never remembered.
+ * counts: that a segment was absent is never remembered. It serves one run of one server: in another
+ * one, the archive may hold other WAL under the same names, and a recovery with that ends early.
  */
 export class PrefetchFolder {
+  /** Lit while another process fetches ahead. */
+  readonly fetcher: Beacon;
+  readonly #root: string;
   readonly #folder: string;
   readonly #place: WalPlace;
 
-  /** @param folder is made when it is missing; its parent is nobody else's. */
-  constructor(folder: string, place: WalPlace) {
-    this.#folder = folder;
+  /**
+   * @param options.root is made when it is missing; its parent is nobody else's.
+   * @param options.run what tells this run of the server from all others; a file's name.
+   */
+  constructor(
+    { root, run, place }: {
+      readonly root: string;
+      readonly run: string;
+      readonly place: WalPlace;
+    },
+  ) {
+    this.#root = root;
+    this.#folder = `${root}/${run}`;
     this.#place = place;
+    this.fetcher = new Beacon(`${this.#folder}/fetcher.lit`);
+  }
+
+  /** Makes it, and removes what other runs and killed processes have left. @throws when it cannot. */
+  prepare(): void {
+    Deno.mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+    for (const folder of [this.#root, this.#folder]) {
+      for (const { name } of Deno.readDirSync(folder)) {
+        const path = `${folder}/${name}`;
+        if (path !== this.#folder && age(path) > STALE_MS) this.#remove(path);
+      }
+    }
   }
 
   /** Names of what is there. */
@@ -34,7 +61,6 @@ export class PrefetchFolder {
 
   /** Keeps verified bytes, durable under their name. @throws {RunFailedError} */
   put({ name }: WalSegmentName, bytes: Bytes): void {
-    Deno.mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
     deliverWal(`${this.#folder}/${name}`, bytes);
   }
 
@@ -55,23 +81,11 @@ export class PrefetchFolder {
     }
   }
 
-  /** Removes what no recovery has asked for, and what a killed process left unfinished. */
-  clean(): void {
-    try {
-      for (const { name } of Deno.readDirSync(this.#folder)) {
-        const path = `${this.#folder}/${name}`;
-        if (age(Deno.statSync(path)) > STALE_MS) this.#remove(path);
-      }
-    } catch {
-      // There is no such folder, or another process cleans up.
-    }
-  }
-
   /** It was verified and synced before it got its name; this tells whose it is. */
   #check(name: WalSegmentName, path: string): void {
     using file = Deno.openSync(path);
     const info = file.statSync();
-    if (age(info) > STALE_MS) throw new RangeError("stale");
+    if (age(path) > STALE_MS) throw new RangeError("stale");
     const head = new Uint8Array(WAL_HEADER_BYTES);
     file.readSync(head);
     const { systemIdentifier } = this.#place;
@@ -80,9 +94,9 @@ export class PrefetchFolder {
 
   #remove(path: string): void {
     try {
-      Deno.removeSync(path);
+      Deno.removeSync(path, { recursive: true });
     } catch {
-      // It was not there.
+      // It was not there, or another process cleans up.
     }
   }
 }
@@ -99,6 +113,6 @@ function move(path: string, destination: string): void {
   }
 }
 
-function age({ mtime }: Deno.FileInfo): number {
-  return systemClock.now().getTime() - (mtime?.getTime() ?? 0);
+function age(path: string): number {
+  return systemClock.now().getTime() - (Deno.statSync(path).mtime?.getTime() ?? 0);
 }

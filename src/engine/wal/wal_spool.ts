@@ -33,11 +33,6 @@ export class WalSpool {
     return new Beacon(`${this.folder}/runner`);
   }
 
-  /** Lit while another process fetches ahead. */
-  get fetcher(): Beacon {
-    return new Beacon(`${this.folder}/fetcher`);
-  }
-
   /** What is known of the repository; undefined when nothing is. */
   repository(): KnownRepository | undefined {
     const known = readJson(`${this.folder}/repository.json`) as

@@ -21,6 +21,12 @@ interface Prepared {
   readonly folder: PrefetchFolder;
 }
 
+function prefetchFolder(root: string, run = "one"): PrefetchFolder {
+  const folder = new PrefetchFolder({ root, run, place: PLACE });
+  folder.prepare();
+  return folder;
+}
+
 async function prepare(count: number): Promise<Prepared> {
   const rig = await WalRig.make();
   const store = new MemoryStore();
@@ -28,7 +34,7 @@ async function prepare(count: number): Promise<Prepared> {
     const { name, bytes } = segment(number);
     await pushWal(pushParts({ store }), await rig.file(name.name, bytes));
   }
-  return { rig, store, folder: new PrefetchFolder(`${rig.folder}/prefetch`, PLACE) };
+  return { rig, store, folder: prefetchFolder(`${rig.folder}/prefetch`) };
 }
 
 function run(
@@ -91,8 +97,9 @@ Deno.test("fetchAhead() keeps nothing that is damaged", async () => {
 
 Deno.test("PrefetchFolder hands over only the very segment, whole and of this recovery", async () => {
   await using rig = await WalRig.make();
-  const path = `${rig.folder}/prefetch`;
-  const folder = new PrefetchFolder(path, PLACE);
+  const root = `${rig.folder}/prefetch`;
+  const path = `${root}/one`;
+  const folder = prefetchFolder(root);
   const destination = `${rig.folder}/pg_wal/RECOVERYXLOG`;
   const one = segment(1);
   assert.equal(folder.take(one.name, destination), false, "absent");
@@ -110,11 +117,17 @@ Deno.test("PrefetchFolder hands over only the very segment, whole and of this re
   folder.put(one.name, one.bytes);
   const old = new Date(Date.now() - 3_600_000);
   await Deno.utime(`${path}/${one.name.name}`, old, old);
-  assert.equal(folder.take(one.name, destination), false, "of another recovery");
+  assert.equal(folder.take(one.name, destination), false, "too old");
+  folder.put(one.name, one.bytes);
+  const restarted = prefetchFolder(root, "two");
+  assert.equal(restarted.take(one.name, destination), false, "fetched for another run");
+  assert.equal(folder.take(one.name, destination), true);
   await Deno.writeTextFile(`${path}/x.backupctl-1`, "");
   await Deno.utime(`${path}/x.backupctl-1`, old, old);
-  folder.clean();
+  await Deno.utime(`${root}/two`, old, old);
+  folder.prepare();
   assert.deepEqual([...Deno.readDirSync(path)], []);
+  assert.deepEqual([...Deno.readDirSync(root)].map(({ name }) => name), ["one"], "none of others");
 });
 
 Deno.test("prefetchCount() bounds the disk that is taken", () => {
