@@ -66,7 +66,7 @@ export class ChunkUploads {
   async store(chunks: readonly ChunkPlan[]): Promise<readonly StoredChunk[]> {
     const waiting = chunks.map((plan) => ({ ...plan, number: ++this.#last }));
     const stored: StoredChunk[] = [];
-    const idle = new IdleThreads();
+    const idle = new IdleThreads<FileThread>();
     let failure: { readonly error: unknown } | undefined;
     const work = async (thread: FileThread) => {
       for (let next = waiting.shift(); next && !failure; next = waiting.shift()) {

@@ -1,25 +1,29 @@
-import type { FileThread } from "./file_thread.ts";
+/** A thread that can help another one. */
+export interface Helpful<Thread> {
+  /** Works for `owner` until its chunk is done. */
+  help(owner: Thread): void;
+}
 
 /** Sets threads that have nothing to do to help those that still make a chunk. */
-export class IdleThreads {
+export class IdleThreads<Thread extends Helpful<Thread>> {
   /** Those at work, the one that began first in front, with those that help them. */
-  readonly #helpersOf = new Map<FileThread, FileThread[]>();
-  #idle: FileThread[] = [];
+  readonly #helpersOf = new Map<Thread, Thread[]>();
+  readonly #idle: Thread[] = [];
 
   /** The thread begins a chunk. */
-  begin(thread: FileThread): void {
+  begin(thread: Thread): void {
     this.#helpersOf.set(thread, []);
   }
 
   /** The thread's chunk is done, and its helpers are free. */
-  end(thread: FileThread): void {
+  end(thread: Thread): void {
     this.#idle.push(...this.#helpersOf.get(thread) ?? []);
     this.#helpersOf.delete(thread);
     this.#lend();
   }
 
   /** There is no chunk left for the thread. */
-  rest(thread: FileThread): void {
+  rest(thread: Thread): void {
     this.#idle.push(thread);
     this.#lend();
   }
