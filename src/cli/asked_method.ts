@@ -7,8 +7,8 @@ type Line = CommandOf<"backup full"> | CommandOf<"backup incremental">;
 
 /** What the flags and the configuration ask for. @throws {UsageError} when they contradict. */
 export function askedMethod(line: Line, { loaded }: Session): "auto" | BackupMethod {
-  const asked = line.method ?? (isFromStandby(line) ? "physical" : loaded.config.backup.method);
-  if (isFromStandby(line) && line.source === "files") {
+  const asked = line.method ?? (line.fromStandby ? "physical" : loaded.config.backup.method);
+  if (line.fromStandby && line.source === "files") {
     throw new UsageError(
       "--source files does not go with --from-standby",
       "leave --source out: a standby is read over the replication protocol",
@@ -27,11 +27,6 @@ export function askedMethod(line: Line, { loaded }: Session): "auto" | BackupMet
   }
   refusePhysicalFlags(line);
   return "logical";
-}
-
-/** Whether the server is said to be a standby. */
-export function isFromStandby(line: Line): boolean {
-  return line.command === "backup full" && line.fromStandby;
 }
 
 /** @throws {UsageError} */
@@ -54,7 +49,7 @@ export function refusePhysicalFlags(line: Line): void {
     ? "--max-rate"
     : line.waitWal !== undefined
     ? "--wait-wal"
-    : isFromStandby(line)
+    : line.fromStandby
     ? "--from-standby"
     : line.source !== undefined
     ? "--source"

@@ -11,6 +11,16 @@ import {
 import { archiveNow } from "../support/recoveries.ts";
 import type { CliResult } from "../support/run_cli.ts";
 
+/** What `--output json` says of a backup, as far as it is looked at. */
+interface Taken {
+  readonly id: string;
+  readonly method: string;
+  readonly kind: string;
+  readonly timeline: number;
+  readonly parent_id: string | null;
+  readonly stored_bytes: number;
+}
+
 class Rig implements AsyncDisposable {
   readonly program: InstalledProgram;
   readonly primary: Cluster;
@@ -27,7 +37,7 @@ class Rig implements AsyncDisposable {
     this.#env = env;
   }
 
-  static async open({ binDir }: ClusterMajor): Promise<Rig> {
+  static async open({ binDir, major }: ClusterMajor): Promise<Rig> {
     const program = await InstalledProgram.install();
     await Deno.mkdir(`${program.folder}/repository`);
     await giveToServer(program.folder);
@@ -41,7 +51,10 @@ class Rig implements AsyncDisposable {
       walSegmentMb: 1,
       archive: `${program.path} wal-push %p`,
       env: { ...env, HOME: program.folder },
-      settings: { fsync: "off", wal_level: "replica", hot_standby: "on" },
+      settings: {
+        ...{ fsync: "off", wal_level: "replica", hot_standby: "on" },
+        ...(keepsSummaries(major) && { summarize_wal: "on" }),
+      },
     });
     const dataDir = `${primary.folder}/standby`;
     await primary.run("pg_basebackup", ["-D", dataDir, "-R", "-X", "stream", "-c", "fast"]);
@@ -68,6 +81,20 @@ class Rig implements AsyncDisposable {
     return result.stdout;
   }
 
+  /** Runs a command while the primary goes on writing and switching segments. */
+  async whileItWrites(line: string): Promise<{ readonly backup: Taken }> {
+    let isOver = false;
+    const done = this.run(line).finally(() => isOver = true);
+    while (!isOver) {
+      await this.primary.query("insert into orders select max(id) + 1 from orders");
+      await this.primary.query("select pg_switch_wal()");
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const { status, stdout, stderr } = await done;
+    assert.equal(status, 0, stderr);
+    return JSON.parse(stdout);
+  }
+
   /** Waits until the standby has replayed what the primary has written by now. */
   async caughtUp(): Promise<void> {
     const [row] = await this.primary.query("select pg_current_wal_lsn()::text as lsn");
@@ -79,6 +106,11 @@ class Rig implements AsyncDisposable {
     await this.primary[Symbol.asyncDispose](); // and the standby with it
     await this.program[Symbol.asyncDispose]();
   }
+}
+
+/** Whether the server knows what changed since a backup. */
+function keepsSummaries(major: number): boolean {
+  return major >= 17;
 }
 
 for (const major of clusterMajors()) {
@@ -107,22 +139,33 @@ for (const major of clusterMajors()) {
     });
 
     await t.step("a backup waits for the WAL that the primary archives", async () => {
-      const running = rig.run("backup full --from-standby --fast-checkpoint --output json");
-      let isOver = false;
-      const done = running.finally(() => isOver = true);
-      for (let row = 5001; !isOver; row++) {
-        await primary.query(`insert into orders values (${row})`);
-        await primary.query("select pg_switch_wal()");
-        await new Promise((resolve) => setTimeout(resolve, 100));
-      }
-      const { status, stdout, stderr } = await done;
-      assert.equal(status, 0, stderr);
-      const { backup } = JSON.parse(stdout);
+      const { backup } = await rig.whileItWrites(
+        "backup full --from-standby --fast-checkpoint --output json",
+      );
       id = backup.id;
       assert.deepEqual([backup.method, backup.timeline], ["physical", 1]);
       assert.deepEqual(await primary.query("select from pg_replication_slots"), []);
       assert.deepEqual(await standby.query("select from pg_replication_slots"), []);
     });
+
+    await t.step(
+      "an increment of it stands on it, where the standby knows what changed",
+      async () => {
+        // A restartpoint behind the parent's end, without which a standby has nothing to begin at.
+        await primary.query("checkpoint");
+        await rig.caughtUp();
+        await standby.query("checkpoint");
+        const line = "backup incremental --from-standby --fast-checkpoint --output json";
+        const { backup } = await rig.whileItWrites(line);
+        const kept = keepsSummaries(major.major);
+        assert.deepEqual(
+          [backup.kind, backup.parent_id],
+          kept ? ["incremental", id] : ["full", null],
+          JSON.stringify(backup),
+        );
+        id = backup.id;
+      },
+    );
 
     await t.step("it opens at its own end, and rolls forward to the primary's", async () => {
       await rig.ok(`drill --backup-id ${id} --min-rows orders=5000`);
@@ -154,9 +197,10 @@ for (const major of clusterMajors()) {
       assert.equal(code, 5, log.join(""));
       assert.match(log.join(""), /promoted during online backup/);
       const { backups } = JSON.parse(await rig.ok("status --output json"));
-      assert.deepEqual(backups.map((backup: { id: string }) => backup.id), [id]);
+      const kept: string[] = backups.map((backup: { id: string }) => backup.id);
+      assert.deepEqual([kept.length, kept.at(-1)], [2, id]);
       const folders = (await rig.ok("repo ls")).match(/backups\/[^/]+/g) ?? [];
-      assert.deepEqual([...new Set(folders)], [`backups/${id}`]);
+      assert.deepEqual([...new Set(folders)], kept.map((one) => `backups/${one}`));
     });
   });
 }

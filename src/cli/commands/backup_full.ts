@@ -2,7 +2,7 @@ import type { BackupManifest } from "../../catalog/catalog.ts";
 import type { BackupMethod } from "../../domain/backup_id.ts";
 import { formatBytes, formatSeconds, GiB, MiB } from "../../domain/bytes.ts";
 import type { BackupParts, FullBackupOptions, ParentChoice } from "../../engine/engine.ts";
-import { askedMethod, isFromStandby, refusePhysicalFlags } from "../asked_method.ts";
+import { askedMethod, refusePhysicalFlags } from "../asked_method.ts";
 import { backupDocument, ratio } from "../backup_document.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
@@ -107,7 +107,7 @@ async function backupOptions(
       waitWal: line.waitWal ?? backup.wait_wal,
       ...(line.maxRate !== undefined && { maxRateKb: line.maxRate }),
       failOnCorruption: line.failOnCorruption,
-      fromStandby: isFromStandby(line),
+      fromStandby: line.fromStandby,
       resume: !line.noResume,
     }),
     signal: context.signal,
@@ -150,7 +150,8 @@ async function chooseIncrement(
   const { line, session, context: { signal }, parts } = run;
   if (line.command !== "backup incremental") return undefined;
   const { BackupEngine } = await import("../../engine/engine.ts");
-  const only = line.source === "stream" || line.source === "files" ? line.source : undefined;
+  const source = line.fromStandby ? "stream" : line.source;
+  const only = source === "stream" || source === "files" ? source : undefined;
   const choice = asked === "logical"
     ? { because: "backup.method is logical, and dumps have no increments", first: true }
     : await new BackupEngine(parts).parent({
@@ -178,7 +179,7 @@ async function resolveSource(
   { line, session, parts: { fileBackups } }: RunWithParts,
 ): Promise<"stream" | "files"> {
   if (line.source !== undefined && line.source !== "auto") return line.source;
-  if (isFromStandby(line)) return "stream";
+  if (line.fromStandby) return "stream";
   if (!fileBackups) return "stream";
   const { chooseSource } = await import("../../engine/choose_source.ts");
   const { source, reason } = await chooseSource(fileBackups);

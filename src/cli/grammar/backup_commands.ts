@@ -1,5 +1,5 @@
 /**
- * The commands that take backups. Both take the same flags, but for a full one's --from-standby.
+ * The commands that take backups. Both take the same flags.
  *
  * @module
  */
@@ -65,20 +65,17 @@ const flags = {
     flag("--dry-run", { description: message`Check everything, store nothing` }),
     false,
   ),
+  fromStandby: withDefault(
+    flag("--from-standby", {
+      description: message`Physical: the server is a standby, and its primary archives`,
+    }),
+    false,
+  ),
 };
 
 const full = command(
   "full",
-  object({
-    command: constant("backup full"),
-    ...flags,
-    fromStandby: withDefault(
-      flag("--from-standby", {
-        description: message`Physical: the server is a standby, and its primary archives`,
-      }),
-      false,
-    ),
-  }),
+  object({ command: constant("backup full"), ...flags }),
   helpPage({
     brief: "Take a full backup",
     description:
