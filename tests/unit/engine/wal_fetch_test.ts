@@ -118,7 +118,7 @@ const DAMAGES: Readonly<Record<string, Damage>> = {
   zeros: (bytes) => new Uint8Array(bytes.length),
 };
 
-const CORRUPTIONS = trials({ full: 500, usual: 500 });
+const CORRUPTIONS = trials({ full: 5_000, usual: 500 });
 Deno.test(`fetchWal() hands out none of ${CORRUPTIONS} damaged objects`, async () => {
   const seed = campaignSeed();
   const random = seededRandom(seed);
