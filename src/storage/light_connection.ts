@@ -57,7 +57,7 @@ export class LightConnection {
 
   /** Whether the last exchange left the connection fit for another. */
   get reusable(): boolean {
-    return this.#closed === undefined && this.#reusable && this.#reader.finished;
+    return this.#closed === undefined && this.#reusable && this.#reader.drained;
   }
 
   /** Milliseconds since the last byte. */
@@ -191,6 +191,7 @@ async function connect(target: LightTarget, signal: AbortSignal): Promise<Deno.C
 async function shaken(conn: Deno.TlsConn, signal: AbortSignal): Promise<void> {
   const stop = () => conn.close();
   signal.addEventListener("abort", stop, { once: true });
+  if (signal.aborted) stop(); // while TLS was being started
   try {
     await conn.handshake();
     signal.throwIfAborted();

@@ -65,6 +65,11 @@ export class ResponseReader {
     return this.#finished;
   }
 
+  /** Whether it has, and nothing lies behind it that would be taken for the next one's. */
+  get drained(): boolean {
+    return this.#finished && this.#start === this.#end;
+  }
+
   /** Whether a byte of the current answer has come. */
   get answered(): boolean {
     return this.#answered;
@@ -90,12 +95,12 @@ export class ResponseReader {
     const part = await this.#take(this.#left);
     this.#left -= part.length;
     if (this.#left > 0) return part;
-    if (this.#chunked) await this.#line();
-    else this.#finished = true;
+    if (!this.#chunked) this.#finished = true;
+    else if (await this.#line() !== "") throw this.#broken("the answer's chunks are damaged");
     return part;
   }
 
-  #frame(method: string, { status, headers }: ResponseHead): void {
+  #frame(method: string, { status, headers, keepAlive }: ResponseHead): void {
     const length = headers.get("content-length");
     this.#chunked = false;
     this.#left = 0;
@@ -105,6 +110,10 @@ export class ResponseReader {
     }
     if (/\bchunked\b/i.test(headers.get("transfer-encoding") ?? "")) {
       this.#chunked = true;
+      return;
+    }
+    if (length === undefined && status >= 300 && !keepAlive) {
+      this.#finished = true; // its words end with the connection; its status says enough
       return;
     }
     if (length === undefined || !/^\d{1,15}$/.test(length)) {

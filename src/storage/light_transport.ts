@@ -1,5 +1,5 @@
 /**
- * Carries requests: over connections of its own, or by `fetch` where a proxy lies between.
+ * Carries requests over connections of our own; `light_fetch.ts` does it where a proxy lies between.
  *
  * @module
  */
@@ -73,7 +73,9 @@ export class SocketTransport implements LightTransport {
       return await this.#on(kept, request, signal);
     } catch (error) {
       signal.throwIfAborted();
-      // The peer may have closed a kept connection just now; a body may have been seen, though.
+      // The peer may have closed it just now, and those that have waited for longer before.
+      if (error instanceof ConnectionError && !error.answered) this.#dropIdle();
+      // A body may have been seen, though.
       if (request.body || !(error instanceof ConnectionError) || error.answered) throw error;
       return await this.#on(await LightConnection.open(this.#target, signal), request, signal);
     }
@@ -98,15 +100,20 @@ export class SocketTransport implements LightTransport {
 
   close(): void {
     this.#closed = true;
+    this.#dropIdle();
+  }
+
+  #dropIdle(): void {
     for (const connection of this.#idle.splice(0)) connection.close();
   }
 
+  /** The one that was used last; those that rested for too long are in front of it. */
   #takeIdle(): LightConnection | undefined {
-    for (let last = this.#idle.pop(); last; last = this.#idle.pop()) {
-      if (last.restedMs <= this.#maxIdleMs) return last;
-      last.close();
-    }
-    return undefined;
+    const isFresh = ({ restedMs }: LightConnection) => restedMs <= this.#maxIdleMs;
+    const first = this.#idle.findIndex(isFresh);
+    const old = this.#idle.splice(0, first === -1 ? Infinity : first);
+    for (const connection of old) connection.close();
+    return this.#idle.pop();
   }
 
   async #on(
@@ -115,6 +122,8 @@ export class SocketTransport implements LightTransport {
     signal: AbortSignal,
   ): Promise<LightAnswer> {
     const stop = () => connection.close();
+    if (signal.aborted) stop(); // it would not be told any more
+    signal.throwIfAborted();
     signal.addEventListener("abort", stop, { once: true });
     const finish = () => {
       signal.removeEventListener("abort", stop);
@@ -152,65 +161,10 @@ export class SocketTransport implements LightTransport {
   }
 }
 
-/** `fetch`, which knows the proxy variables. Redirects are handed back, never followed. */
-export class FetchTransport implements LightTransport {
-  readonly #origin: string;
-  readonly #client: Deno.HttpClient;
-  readonly #idleMs: number;
-
-  constructor({ hostname, port, tls, caCerts, idleMs }: LightTarget) {
-    this.#origin = `${tls ? "https" : "http"}://${hostname}:${port}`;
-    this.#client = Deno.createHttpClient({ caCerts: [...caCerts] });
-    this.#idleMs = idleMs;
-  }
-
-  async exchange(request: LightRequest, signal: AbortSignal): Promise<LightAnswer> {
-    const { method, path, headers: { host: _, ...headers }, body } = request;
-    try {
-      const answer = await fetch(`${this.#origin}${path}`, {
-        ...{ method, headers, body: body ?? null, redirect: "manual" },
-        ...{ signal: AbortSignal.any([signal, AbortSignal.timeout(this.#idleMs * 3)]) },
-        client: this.#client,
-      });
-      return fetched(answer, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      throw new ConnectionError(error instanceof Error ? error.message : String(error), {
-        cause: error,
-      });
-    }
-  }
-
-  async warm(): Promise<void> {}
-
-  close(): void {
-    this.#client.close();
-  }
-}
-
-function fetched(answer: Response, signal: AbortSignal): LightAnswer {
-  const reader = answer.body?.getReader();
-  const expected = Number(answer.headers.get("content-length") ?? NaN);
-  let bytes = 0;
-  return {
-    status: answer.status,
-    headers: new Map(answer.headers),
-    read: async () => {
-      const part = await reader?.read().catch((error: unknown) => {
-        signal.throwIfAborted();
-        throw new ConnectionError("the answer broke off", { answered: true, cause: error });
-      });
-      bytes += part?.value?.length ?? 0;
-      if (part?.value) return part.value;
-      if (!reader || Number.isNaN(expected) || bytes === expected) return undefined;
-      throw new ConnectionError("the answer was cut short", { answered: true });
-    },
-    discard: () => void reader?.cancel().catch(() => {}),
-  };
-}
-
 function headOf({ method, path, headers, body }: LightRequest): string {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-  const length = body || method === "PUT" ? [`content-length: ${body?.length ?? 0}`] : [];
+  // RFC 9110, 8.6: these have a length even without a body, and some front ends insist.
+  const sized = body || method === "PUT" || method === "POST";
+  const length = sized ? [`content-length: ${body?.length ?? 0}`] : [];
   return [`${method} ${path} HTTP/1.1`, ...lines, ...length, "", ""].join("\r\n");
 }

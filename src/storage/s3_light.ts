@@ -12,13 +12,9 @@ import { ObjectExistsError, ObjectMissingError, StorageError } from "../domain/e
 import { mapLimited } from "../domain/map_limited.ts";
 import { type Body, cancelBody, consume } from "./body.ts";
 import { type ByteRange, checkRange } from "./byte_range.ts";
+import type { LightTarget } from "./light_connection.ts";
 import { ConnectionError } from "./light_response.ts";
-import {
-  FetchTransport,
-  type LightAnswer,
-  type LightTransport,
-  SocketTransport,
-} from "./light_transport.ts";
+import { type LightAnswer, type LightTransport, SocketTransport } from "./light_transport.ts";
 import { checkKey, checkMetadata, isKey } from "./object_key.ts";
 import { s3Error, s3Location } from "./s3_errors.ts";
 import { s3Address } from "./s3_light_address.ts";
@@ -48,8 +44,8 @@ export interface S3LightOptions extends S3Options {
   readonly findCredentials?: (renew: boolean) => Promise<AwsCredentials>;
   /** PEM; those of the system count besides. */
   readonly caCerts?: readonly string[];
-  /** A proxy stands between: requests go by `fetch`, which knows its variables. @default {false} */
-  readonly proxied?: boolean;
+  /** What carries the requests. @default connections of our own */
+  readonly transport?: (target: LightTarget) => LightTransport;
   /** Milliseconds until a call, its further attempts included, is given up. @default {60000} */
   readonly deadlineMs?: number;
   /** Milliseconds until a connection is given up. @default {10000} */
@@ -75,7 +71,7 @@ export class S3LightStore implements ObjectStore {
     this.location = s3Location(settings);
     this.#settings = settings;
     this.#tls = tls;
-    this.#transport = options.proxied ? new FetchTransport(target) : new SocketTransport(target);
+    this.#transport = options.transport?.(target) ?? new SocketTransport(target);
     this.#requests = new S3Requests({
       ...{ transport: this.#transport, address, settings },
       region: settings.region ?? "us-east-1",

@@ -43,7 +43,7 @@ export async function createClient(
     connectMs: CONNECT_TIMEOUT_MS,
   });
   const client = new sdk.S3Client({ ...clientConfig(settings), requestHandler });
-  const isPlain = settings.endpoint?.startsWith("http:") === true;
+  const isPlain = URL.parse(settings.endpoint ?? "")?.protocol === "http:";
   if (!isPlain && settings.checksums) leaveUnsigned(client, UNSIGNED_PAYLOAD);
   return client;
 }

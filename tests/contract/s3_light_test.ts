@@ -1,3 +1,4 @@
+import { FetchTransport } from "../../src/storage/light_fetch.ts";
 import { S3LightStore } from "../../src/storage/s3_light.ts";
 import { createBucket, realServers, startTlsServer, storeOn } from "../support/light_stores.ts";
 import { S3Server } from "../support/s3_server/s3_server.ts";
@@ -49,7 +50,7 @@ objectStoreContract("S3LightStore over TLS", async () => {
 
 objectStoreContract("S3LightStore by fetch", () => {
   const server = S3Server.start();
-  const store = storeOn(server, { proxied: true });
+  const store = storeOn(server, { transport: (target) => new FetchTransport(target) });
   return Promise.resolve({
     store,
     dispose: async () => {

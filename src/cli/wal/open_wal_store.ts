@@ -1,5 +1,6 @@
 import type { Environment } from "../../config/environment_layer.ts";
 import { ConfigError } from "../../domain/errors.ts";
+import type { S3LightOptions } from "../../storage/s3_light.ts";
 import type { S3Retry } from "../../storage/s3_options.ts";
 import type { ObjectStore } from "../../storage/storage.ts";
 import { s3Options } from "../s3_options_of.ts";
@@ -37,10 +38,16 @@ export async function openWalStore(
     ...(credentials
       ? { credentials }
       : { findCredentials: findCredentials(env, repository.region) }),
-    ...{ caCerts: authorities(repository.ca_file, env), proxied: isProxied(repository, env) },
+    caCerts: authorities(repository.ca_file, env),
+    ...(isProxied(repository, env) && await byFetch()),
     ...{ deadlineMs, onRetry, idleSeconds: 20 },
   });
   return { store, warm: () => store.warm() };
+}
+
+async function byFetch(): Promise<Pick<S3LightOptions, "transport">> {
+  const { FetchTransport } = await import("../../storage/light_fetch.ts");
+  return { transport: (target) => new FetchTransport(target) };
 }
 
 function authorities(caFile: string | undefined, env: Environment): readonly string[] {

@@ -174,8 +174,9 @@ function isDataDirectory(folder: string): boolean {
  */
 export function runOf(dataDirectory: string): string | undefined {
   try {
-    const lines = Deno.readTextFileSync(`${dataDirectory}/postmaster.pid`).split("\n").slice(0, 3);
-    return createHash("sha256").update(lines.join("\n")).digest("hex").slice(0, 16);
+    const text = Deno.readTextFileSync(`${dataDirectory}/postmaster.pid`);
+    const lines = /^-?\d+\n.+\n\d+\n/.exec(text)?.[0];
+    return lines && createHash("sha256").update(lines).digest("hex").slice(0, 16);
   } catch {
     return undefined;
   }

@@ -44,7 +44,7 @@ export class PrefetchFolder {
     for (const folder of [this.#root, this.#folder]) {
       for (const { name } of Deno.readDirSync(folder)) {
         const path = `${folder}/${name}`;
-        if (path !== this.#folder && age(path) > STALE_MS) this.#remove(path);
+        if (path !== this.#folder && isStale(path)) this.#remove(path);
       }
     }
   }
@@ -85,7 +85,7 @@ export class PrefetchFolder {
   #check(name: WalSegmentName, path: string): void {
     using file = Deno.openSync(path);
     const info = file.statSync();
-    if (age(path) > STALE_MS) throw new RangeError("stale");
+    if (isStale(path)) throw new RangeError("stale");
     const head = new Uint8Array(WAL_HEADER_BYTES);
     file.readSync(head);
     const { systemIdentifier } = this.#place;
@@ -113,6 +113,11 @@ function move(path: string, destination: string): void {
   }
 }
 
-function age(path: string): number {
-  return systemClock.now().getTime() - (Deno.statSync(path).mtime?.getTime() ?? 0);
+function isStale(path: string): boolean {
+  try {
+    const { mtime } = Deno.statSync(path);
+    return systemClock.now().getTime() - (mtime?.getTime() ?? 0) > STALE_MS;
+  } catch {
+    return true; // it is gone
+  }
 }
