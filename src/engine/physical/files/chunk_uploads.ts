@@ -6,7 +6,7 @@ import { StorageError } from "../../../domain/errors.ts";
 import type { DataFile } from "../../../postgres/postgres.ts";
 import type { ObjectStore } from "../../../storage/storage.ts";
 import type { ChunkEntry, PackedChunk } from "./file_messages.ts";
-import type { FileThread } from "./file_thread.ts";
+import type { ChunkInTheMaking, FileThread } from "./file_thread.ts";
 import { IdleThreads } from "./idle_threads.ts";
 import type { TakeOver } from "./take_over.ts";
 
@@ -56,6 +56,7 @@ export class ChunkUploads {
   readonly #threads: readonly FileThread[];
   readonly #destination: ChunkDestination;
   #last = 0;
+  #idle = new IdleThreads<FileThread>();
 
   constructor(threads: readonly FileThread[], destination: ChunkDestination) {
     this.#threads = threads;
@@ -66,15 +67,13 @@ export class ChunkUploads {
   async store(chunks: readonly ChunkPlan[]): Promise<readonly StoredChunk[]> {
     const waiting = chunks.map((plan) => ({ ...plan, number: ++this.#last }));
     const stored: StoredChunk[] = [];
-    const idle = new IdleThreads<FileThread>();
+    this.#idle = new IdleThreads();
     let failure: { readonly error: unknown } | undefined;
     const work = async (thread: FileThread) => {
       for (let next = waiting.shift(); next && !failure; next = waiting.shift()) {
-        idle.begin(thread);
         stored.push(await this.#put(thread, next));
-        idle.end(thread);
       }
-      if (!failure) idle.rest(thread);
+      if (!failure) this.#idle.rest(thread);
     };
     await Promise.all(this.#threads.map((thread) =>
       work(thread).catch((error) => {
@@ -98,7 +97,7 @@ export class ChunkUploads {
   ): Promise<StoredChunk | undefined> {
     const { takeOver, folder, pace, advance } = this.#destination;
     if (!candidate || !takeOver || !await takeOver.isWorthReading(candidate)) return undefined;
-    const { stored, packed } = thread.pack(entries, pace);
+    const { stored, packed } = this.#pack(thread, entries, pace);
     for await (const _ of stored);
     const chunk = await packed;
     const key = this.#key(number);
@@ -115,7 +114,7 @@ export class ChunkUploads {
   ): Promise<StoredChunk> {
     const { store, codecs, folder, pace, advance, takeOver, signal } = this.#destination;
     const key = this.#key(number);
-    const { stored, packed } = thread.pack(entries, (rawBytes) => {
+    const { stored, packed } = this.#pack(thread, entries, (rawBytes) => {
       advance(rawBytes);
       return pace(rawBytes);
     });
@@ -130,6 +129,15 @@ export class ChunkUploads {
     }
     if (files) takeOver?.record({ number, key, files, packed: chunk, info });
     return described(chunk, { key, number });
+  }
+
+  /** Begins a chunk, with the help of those that have none. */
+  #pack(thread: FileThread, ...chunk: Parameters<FileThread["pack"]>): ChunkInTheMaking {
+    const making = thread.pack(...chunk);
+    this.#idle.begin(thread);
+    const end = () => this.#idle.end(thread);
+    making.packed.then(end, end);
+    return making;
   }
 
   #key(number: number): string {

@@ -31,6 +31,8 @@ export class FileThread {
   #packed = Promise.withResolvers<PackedChunk>();
   #listed = Promise.withResolvers<DataFileList>();
   #ended = false;
+  /** Those that it helps, and that would wait for ever for what it does not give back. */
+  readonly #owners = new Set<FileThread>();
 
   constructor(setup: FileSetup) {
     this.#worker.onmessage = (event: MessageEvent<FileReply>) => this.#hear(event.data);
@@ -79,6 +81,9 @@ export class FileThread {
     const { port1, port2 } = new MessageChannel();
     this.#send({ type: "help", port: port1 });
     owner.#send({ type: "helper", port: port2 });
+    this.#owners.add(owner);
+    const done = () => void this.#owners.delete(owner);
+    owner.#packed.promise.then(done, done);
   }
 
   /** Ends the thread, whatever it does. */
@@ -121,6 +126,9 @@ export class FileThread {
     this.#blocks = [];
     this.#listed.reject(reason);
     this.#packed.reject(reason);
+    const owners = [...this.#owners];
+    this.#owners.clear();
+    for (const owner of owners) owner.#fail(reason);
   }
 }
 

@@ -8,11 +8,13 @@ export interface Helpful<Thread> {
 export class IdleThreads<Thread extends Helpful<Thread>> {
   /** Those at work, the one that began first in front, with those that help them. */
   readonly #helpersOf = new Map<Thread, Thread[]>();
-  readonly #idle: Thread[] = [];
+  #idle: Thread[] = [];
 
-  /** The thread begins a chunk. */
+  /** The thread has begun a chunk. */
   begin(thread: Thread): void {
+    this.#idle = this.#idle.filter((idle) => idle !== thread);
     this.#helpersOf.set(thread, []);
+    this.#lend();
   }
 
   /** The thread's chunk is done, and its helpers are free. */

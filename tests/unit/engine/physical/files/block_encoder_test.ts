@@ -79,4 +79,7 @@ Deno.test("IdleThreads sends each idle thread to the one that is helped least", 
   idle.end(b);
   idle.rest(b);
   assert.deepEqual(helps, [], "there is nobody left to help");
+  idle.begin(a);
+  const sent = ["b helps a", "c helps a", "d helps a"];
+  assert.deepEqual(helps.toSorted(), sent, "those that rested before it began");
 });
