@@ -1,6 +1,5 @@
-import { StorageError } from "../../domain/errors.ts";
 import type { EntrySnapshot } from "../snapshot.ts";
-import { withDeadline } from "../with_deadline.ts";
+import { answerOf, noAnswer } from "./answer_of.ts";
 import { entrySnapshot } from "./entry_snapshot.ts";
 import { ScheduleBook, type Start } from "./schedule_book.ts";
 import type { EntryState, EntryStates, RunState, ScheduleEntry } from "./schedule_entry.ts";
@@ -30,6 +29,11 @@ export class Scheduler {
   #led = false;
   #lastLook = 0;
   #draining = false;
+  /** By the monotonic clock: when the children were asked to end. */
+  #askedAt = 0;
+  /** Given when a look at the clock, in which the daemon was stopped, must come to an end. */
+  readonly #late = new AbortController();
+  #lateTimer: ReturnType<typeof setTimeout> | undefined;
   /** What the last look met, if it met trouble. */
   #trouble: unknown;
   #onFinish: (run: RunState) => void = () => {};
@@ -71,7 +75,7 @@ export class Scheduler {
 
   /** Works until `signal`, then ends the children, and gives the lead away. Never throws. */
   async run(signal: AbortSignal): Promise<void> {
-    signal.addEventListener("abort", () => this.#wake.resolve(), { once: true });
+    signal.addEventListener("abort", () => this.#stop(), { once: true });
     while (!signal.aborted) {
       this.#wake = Promise.withResolvers<void>();
       await this.look();
@@ -87,7 +91,7 @@ export class Scheduler {
    * @throws what kept it from looking, or from keeping what became of it, unless a run failed.
    */
   async once(signal: AbortSignal): Promise<readonly RunState[]> {
-    signal.addEventListener("abort", () => this.#wake.resolve(), { once: true });
+    signal.addEventListener("abort", () => this.#stop(), { once: true });
     const results: RunState[] = [];
     this.#onFinish = (run) => results.push(run);
     while (!signal.aborted) {
@@ -108,7 +112,10 @@ export class Scheduler {
     const { ledger, tell, clock } = this.#options;
     this.#lastLook = clock.monotonic();
     try {
-      const leads = await answerOf((signal) => ledger.attend(signal));
+      const leads = await answerOf((signal) => ledger.attend(signal), {
+        limit: PATIENCE,
+        signal: this.#late.signal,
+      });
       if (leads) await this.#takeOver();
       if (leads !== this.#led) tell({ type: "leader", leads, holder: ledger.holder });
       this.#led = leads;
@@ -266,24 +273,41 @@ export class Scheduler {
   }
 
   async #save(states: EntryStates): Promise<boolean> {
-    const limit = this.#draining ? LAST_WORDS : PATIENCE;
-    return await answerOf((signal) => this.#options.ledger.save(states, signal), limit);
+    return await answerOf((signal) => this.#options.ledger.save(states, signal), {
+      limit: this.#draining ? LAST_WORDS : PATIENCE,
+      signal: this.#late.signal,
+    });
   }
 
-  /** Asks the children to end, ends those that do not, and keeps what became of them. */
-  async #drain(): Promise<void> {
-    const { ledger, sleep, tell } = this.#options;
+  /** Asks the children to end at once, whatever the repository is just being asked. */
+  #stop(): void {
     this.#draining = true;
-    const own = () => [...this.#children.values()].filter((child) => child !== null);
-    for (const child of own()) child.end("ask");
+    this.#askedAt = this.#options.clock.monotonic();
+    for (const child of this.#own()) child.end("ask");
+    this.#lateTimer = setTimeout(() => this.#late.abort(noAnswer(LAST_WORDS)), LAST_WORDS);
+    this.#wake.resolve();
+  }
+
+  #own(): readonly Child[] {
+    return [...this.#children.values()].filter((child) => child !== null);
+  }
+
+  /** Ends the children that do not end by themselves, and keeps what became of all. */
+  async #drain(): Promise<void> {
+    const { ledger, sleep, tell, clock } = this.#options;
+    this.#draining = true;
+    clearTimeout(this.#lateTimer);
     const over = new AbortController();
-    const all = Promise.allSettled(own().map(({ ended }) => ended)).then(() => over.abort());
-    await Promise.race([all, sleep(DRAIN, over.signal).catch(() => {})]);
-    for (const child of own()) child.end("kill");
+    const all = Promise.allSettled(this.#own().map(({ ended }) => ended)).then(() => over.abort());
+    const left = Math.max(0, this.#askedAt + DRAIN - clock.monotonic());
+    await Promise.race([all, sleep(left, over.signal).catch(() => {})]);
+    for (const child of this.#own()) child.end("kill");
     await all;
     try {
-      if (this.#results.size > 0) await this.#save(this.#states());
-      await answerOf((signal) => ledger.release(signal), LAST_WORDS);
+      const last = { limit: LAST_WORDS };
+      const states = this.#states();
+      if (this.#results.size > 0) await answerOf((signal) => ledger.save(states, signal), last);
+      await answerOf((signal) => ledger.release(signal), last);
     } catch (error) {
       tell({ type: "trouble", error });
     }
@@ -292,16 +316,4 @@ export class Scheduler {
 
 function isSame(one: EntryStates, other: EntryStates): boolean {
   return JSON.stringify([...one]) === JSON.stringify([...other]);
-}
-
-async function answerOf<T>(
-  work: (signal: AbortSignal) => Promise<T>,
-  limit = PATIENCE,
-): Promise<T> {
-  const late = () =>
-    new StorageError(
-      `the repository did not answer within ${limit / 1000} seconds`,
-      "nothing is begun while the schedule's ledger cannot be written",
-    );
-  return await withDeadline(work, { limit, late });
 }

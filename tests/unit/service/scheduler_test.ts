@@ -8,6 +8,7 @@ import {
   Scheduler,
 } from "../../../src/service/service.ts";
 import type { ProcessMark } from "../../../src/service/service.ts";
+import { storeWith } from "../../support/wal_rig.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
 import type { ObjectStore } from "../../../src/storage/storage.ts";
 
@@ -333,6 +334,34 @@ Deno.test("Scheduler asks its children to end when it is stopped, and runs them 
   const b = daemon(store, { clock, host: "b" });
   await b.scheduler.look();
   assert.deepEqual(types(b.events), ["leader", "fired"]);
+});
+
+Deno.test("Scheduler asks its children at once, also while the repository does not answer", async () => {
+  const [memory, clock] = [new MemoryStore(), new HandClock()];
+  const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  let children: readonly HandChild[] = [];
+  const store = storeWith(memory, {
+    put: async (...call) => {
+      if (children.length > 0) {
+        asked.resolve();
+        await answer.promise;
+      }
+      return await memory.put(...call);
+    },
+  });
+  const a = daemon(store, { clock, onAsk: (child) => child.finish(130, "interrupted") });
+  children = a.children;
+  await a.scheduler.look();
+  clock.pass(60_000);
+  const controller = new AbortController();
+  const running = a.scheduler.run(controller.signal);
+  await asked.promise;
+  controller.abort();
+  assert.deepEqual(a.children[0]!.asked, ["ask"]);
+  answer.resolve();
+  await running;
+  assert.deepEqual(types(a.events), ["leader", "fired", "finished interrupted"]);
+  assert.equal(a.ledger.leads, false);
 });
 
 Deno.test("Scheduler kills a child that does not end", async () => {
