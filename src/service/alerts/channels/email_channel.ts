@@ -127,9 +127,10 @@ export class EmailChannel implements Channel {
         ...(ca !== undefined && { ca }),
       },
       name: "localhost",
-      connectionTimeout: timeoutMs,
-      greetingTimeout: timeoutMs,
-      socketTimeout: timeoutMs,
+      // Ours ends it before, and says in words what was waited for.
+      connectionTimeout: 2 * timeoutMs,
+      greetingTimeout: 2 * timeoutMs,
+      socketTimeout: 2 * timeoutMs,
       logger: false as const,
     };
   }
