@@ -200,7 +200,8 @@ for (const major of clusterMajors()) {
       const kept: string[] = backups.map((backup: { id: string }) => backup.id);
       assert.deepEqual([kept.length, kept.at(-1)], [2, id]);
       const folders = (await rig.ok("repo ls")).match(/backups\/[^/]+/g) ?? [];
-      assert.deepEqual([...new Set(folders)], kept.map((one) => `backups/${one}`));
+      const expected = kept.map((one) => `backups/${one}`).sort();
+      assert.deepEqual([...new Set(folders)].sort(), expected);
     });
   });
 }
