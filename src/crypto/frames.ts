@@ -27,18 +27,32 @@ export async function importKey(secret: Bytes): Promise<CryptoKey> {
   return await crypto.subtle.importKey("raw", secret, "AES-GCM", false, ["encrypt", "decrypt"]);
 }
 
+/** How long a frame of so many plain bytes is as it is stored. */
+export function frameBytes(plainBytes: number): number {
+  return FRAME_HEAD_BYTES + plainBytes + FRAME_TAG_BYTES;
+}
+
 /** @returns the frame as it is stored. */
 export async function sealFrame(
+  seal: FrameSeal,
+  part: FramePlace & { readonly plain: Bytes },
+): Promise<Bytes> {
+  const frame = new Uint8Array(frameBytes(part.plain.length));
+  await sealFrameInto(frame, seal, part);
+  return frame;
+}
+
+/** Writes the frame as it is stored. @param into has {@link frameBytes} of it. */
+export async function sealFrameInto(
+  into: Bytes,
   { key, digest }: FrameSeal,
   { index, last, plain }: FramePlace & { readonly plain: Bytes },
-): Promise<Bytes> {
+): Promise<void> {
   const parameters = { name: "AES-GCM", iv: frameNonce(index, last), additionalData: digest };
   const sealed = new Uint8Array(await crypto.subtle.encrypt(parameters, key, plain));
-  const frame = new Uint8Array(FRAME_HEAD_BYTES + sealed.length);
-  frame.set(writeFrameHead(plain.length, last));
-  frame.set(sealed, FRAME_HEAD_BYTES);
+  into.set(writeFrameHead(plain.length, last));
+  into.set(sealed, FRAME_HEAD_BYTES);
   discard(sealed);
-  return frame;
 }
 
 /** @throws {IntegrityError} when it is not the frame that was sealed for this place. */

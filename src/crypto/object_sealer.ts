@@ -1,6 +1,6 @@
-import { type Bytes, joinBytes, MiB } from "../domain/bytes.ts";
+import { type Bytes, MiB } from "../domain/bytes.ts";
 import { type KeyStep, newSalt, objectKey } from "./data_key.ts";
-import { type FrameSeal, importKey, sealFrame } from "./frames.ts";
+import { frameBytes, type FrameSeal, importKey, sealFrame, sealFrameInto } from "./frames.ts";
 import { InOrder } from "./in_order.ts";
 import { MAX_FRAME_BYTES, type SealHeader, writeSealHeader } from "./seal_format.ts";
 
@@ -9,7 +9,7 @@ const AT_A_TIME = 3;
 /** Whole objects are cut into frames of this size: fresh memory is what takes long in a new process. */
 const FRAME_BYTES = MiB / 4;
 /** Of those so many are under way. */
-const SMALL_AT_A_TIME = 2;
+const SMALL_AT_A_TIME = 3;
 
 /** What readers without a key shall know of an object. */
 export type PublicPart = Pick<SealHeader, "tag" | "text">;
@@ -35,14 +35,20 @@ export class ObjectSealer {
    */
   async seal(name: string, plain: Bytes, known: PublicPart = {}): Promise<Bytes> {
     const begun = await this.#begin(name, known);
-    const stored: Bytes[] = [begun.stored];
-    const frames = new InOrder<Bytes>(SMALL_AT_A_TIME, (frame) => stored.push(frame));
-    for (const [index, part] of cut(plain).entries()) {
-      const last = (index + 1) * FRAME_BYTES >= plain.length;
-      await frames.push(sealFrame(begun, { index, last, plain: part }));
+    const parts = cut(plain);
+    const frames = parts.reduce((bytes, part) => bytes + frameBytes(part.length), 0);
+    // Written where it stays: a new process pays for each byte of memory that it touches.
+    const stored = new Uint8Array(begun.stored.length + frames);
+    stored.set(begun.stored);
+    const underWay = new InOrder<void>(SMALL_AT_A_TIME, () => {});
+    let at = begun.stored.length;
+    for (const [index, part] of parts.entries()) {
+      const into = stored.subarray(at, at += frameBytes(part.length));
+      const last = index === parts.length - 1;
+      await underWay.push(sealFrameInto(into, begun, { index, last, plain: part }));
     }
-    await frames.end();
-    return joinBytes(stored);
+    await underWay.end();
+    return stored;
   }
 
   /** Seals an object as it comes, a frame for each chunk. */

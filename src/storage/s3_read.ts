@@ -23,8 +23,6 @@ interface Opened {
   readonly etag: string | undefined;
   readonly start: number;
   readonly end: number;
-  /** Length of the whole object. */
-  readonly total: number;
   /** The CRC-32 of the whole object, when this is all of it and the store knows it. */
   readonly checksum: string | undefined;
   readonly body: ReadableStream<Bytes>;
@@ -106,13 +104,13 @@ function openedOf(output: GetObjectCommandOutput, { key, range }: ReadRequest): 
   if (range === undefined) {
     const isFull = output.ChecksumType !== "COMPOSITE" && !output.ChecksumCRC32?.includes("-");
     const checksum = isFull ? output.ChecksumCRC32 : undefined;
-    return { etag, start: 0, end: length, total: length, checksum, body };
+    return { etag, start: 0, end: length, checksum, body };
   }
   const [start, end] = range;
   const total = Number(output.ContentRange?.match(/^bytes \d+-\d+\/(\d+)$/)?.[1]);
   const last = Math.min(end, total) - 1;
   if (output.ContentRange === `bytes ${start}-${last}/${total}` && length === last + 1 - start) {
-    return { etag, start, end: last + 1, total, checksum: undefined, body };
+    return { etag, start, end: last + 1, checksum: undefined, body };
   }
   body.cancel();
   throw new StorageError(

@@ -22,7 +22,7 @@ export async function runFetchAhead(
   const spool = openSpool(settings, { env, systemIdentifier });
   if (!spool) return;
   const place = { cluster: settings.cluster, systemIdentifier };
-  const folder = new PrefetchFolder({ root: `${spool.folder}/prefetch`, run, place });
+  const folder = new PrefetchFolder({ root: spool.prefetchRoot, run, place });
   folder.prepare();
   if (!folder.fetcher.light()) return;
   try {

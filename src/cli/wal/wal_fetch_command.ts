@@ -49,7 +49,7 @@ export async function walFetch(input: FetchInput): Promise<boolean> {
   const run = name.kind === "segment" ? runOf(dataDirectory) : undefined;
   const place = { cluster: settings.cluster, systemIdentifier };
   const ahead = spool && run !== undefined
-    ? { run, folder: new PrefetchFolder({ root: `${spool.folder}/prefetch`, run, place }) }
+    ? { run, folder: new PrefetchFolder({ root: spool.prefetchRoot, run, place }) }
     : undefined;
   const wanted = { name, destination, systemIdentifier, ahead };
   const bytes = await takePrefetched(wanted, input);

@@ -26,10 +26,10 @@ export async function syncFolders(
 }
 
 /** Makes one file or folder durable. @throws {DestinationError} */
-export function syncPath(path: string): void {
+export async function syncPath(path: string): Promise<void> {
   try {
-    using file = Deno.openSync(path);
-    file.syncSync();
+    using file = await Deno.open(path);
+    await file.sync();
   } catch (error) {
     throw cannotWrite(path, error);
   }
@@ -58,18 +58,9 @@ async function syncTree(folder: string): Promise<void> {
       if (entry.isDirectory) folders.push(`${path}/${entry.name}`);
       if (entry.isFile) files.push(`${path}/${entry.name}`);
     }
-    await mapLimited(files, SYNCS_AT_ONCE, syncFile);
+    await mapLimited(files, SYNCS_AT_ONCE, syncPath);
   }
-  await mapLimited(folders.toReversed(), SYNCS_AT_ONCE, syncFile);
-}
-
-async function syncFile(path: string): Promise<void> {
-  try {
-    using file = await Deno.open(path);
-    await file.sync();
-  } catch (error) {
-    throw cannotWrite(path, error);
-  }
+  await mapLimited(folders.toReversed(), SYNCS_AT_ONCE, syncPath);
 }
 
 /** Writes a new file of mode 0600 from a stream, and makes it durable. @throws {DestinationError} */

@@ -31,7 +31,7 @@ export async function restoreToFolder(
       await withRawObject(parts, source, (raw) => writeNewFile(unfinished(file), raw));
       await Deno.rename(unfinished(file), file);
     });
-    for (const folder of foldersOf(path, objects)) syncPath(folder);
+    for (const folder of foldersOf(path, objects)) await syncPath(folder);
   } catch (error) {
     await removeFiles(path, objects);
     if (isNew) await Deno.remove(path).catch(() => {});

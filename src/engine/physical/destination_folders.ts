@@ -90,11 +90,11 @@ export class DestinationFolders {
       () => Deno.rename(memberPath(PENDING_CONTROL_FILE, this.folders), control),
     );
     this.#controlFile = control;
-    syncPath(control);
-    syncPath(`${destination}/global`);
+    await syncPath(control);
+    await syncPath(`${destination}/global`);
     await this.#give(this.#taken.toReversed());
     removeMarker(destination);
-    for (const root of this.roots) syncPath(root);
+    for (const root of this.roots) await syncPath(root);
   }
 
   /**

@@ -128,7 +128,7 @@ async function restoreInto(
 ): Promise<Restored> {
   const { folders, owner } = target;
   const reading = options.signal ? { signal: options.signal } : {};
-  writeMarker(folders.destination, backup, plan.tablespaces);
+  await writeMarker(folders.destination, backup, plan.tablespaces);
   const kept = listed && await keepEqualFiles(folders, listed, {
     ...{ owner, jobs: options.jobs, progress: parts.progress, ...reading },
   });

@@ -33,6 +33,11 @@ export class WalSpool {
     return new Beacon(`${this.folder}/runner`);
   }
 
+  /** Where segments are kept that were fetched ahead. */
+  get prefetchRoot(): string {
+    return `${this.folder}/prefetch`;
+  }
+
   /** What is known of the repository; undefined when nothing is. */
   repository(): KnownRepository | undefined {
     const known = readJson(`${this.folder}/repository.json`) as

@@ -16,11 +16,11 @@ export interface RestoreMarker {
 }
 
 /** Writes the marker; durable when it returns. @throws {DestinationError} */
-export function writeMarker(
+export async function writeMarker(
   destination: string,
   { systemIdentifier, id }: Pick<BackupManifest, "systemIdentifier" | "id">,
   tablespaces: readonly TablespaceTarget[],
-): void {
+): Promise<void> {
   const path = `${destination}/${MARKER_FILE}`;
   const marker: RestoreMarker = {
     systemIdentifier,
@@ -33,8 +33,8 @@ export function writeMarker(
   } catch (error) {
     throw cannotWrite(path, error);
   }
-  syncPath(path);
-  syncPath(destination);
+  await syncPath(path);
+  await syncPath(destination);
 }
 
 /** The restore is complete. @throws {DestinationError} */
