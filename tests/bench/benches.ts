@@ -72,10 +72,12 @@ async function backup(
 
 /** The same work begins on an empty disk each time, with nothing left to be written back. */
 async function fresh(context: BenchContext): Promise<void> {
-  for (const name of ["repository", "floor", "restored"]) {
+  for (const name of ["repository", "sealed", "floor", "restored"]) {
     await Deno.remove(`${context.folder}/${name}`, { recursive: true }).catch(() => {});
   }
-  await Deno.mkdir(`${context.folder}/repository`, { mode: 0o700 });
+  for (const name of ["repository", "sealed"]) {
+    await Deno.mkdir(`${context.folder}/${name}`, { mode: 0o700 });
+  }
   await shell("sync", context);
 }
 
@@ -124,18 +126,60 @@ const restore: Bench = {
     await emptyTarget(context);
     return await shell("zstd -dc base.tar.zst | tar x -C restored", context);
   },
-  async ours(context) {
-    await emptyTarget(context);
-    const args = ["restore", "--destination", `${context.folder}/restored`];
-    const { document, seconds, peakBytes } = await ours(args, context);
-    return { seconds, peakBytes, bytes: Number(document?.size_bytes) };
-  },
+  ours: (context) => restoreNewest(context),
 };
+
+async function restoreNewest(
+  context: BenchContext,
+  changes: Readonly<Record<string, string>> = {},
+): Promise<Run> {
+  await emptyTarget(context);
+  const args = ["restore", "--destination", `${context.folder}/restored`];
+  const { document, seconds, peakBytes } = await ours(args, context, changes);
+  return { seconds, peakBytes, bytes: Number(document?.size_bytes) };
+}
 
 async function emptyTarget(context: BenchContext): Promise<void> {
   await Deno.remove(`${context.folder}/restored`, { recursive: true }).catch(() => {});
   await shell("mkdir -m 700 restored && sync", context);
 }
+
+/** Of the context's folder: where encrypted backups are, what encrypts and what opens them. */
+async function sealing({ folder }: BenchContext): Promise<Record<string, string>> {
+  const identity = await Deno.readTextFile(`${folder}/identity.txt`);
+  return {
+    BACKUPCTL_REPOSITORY_PATH: `${folder}/sealed`,
+    BACKUPCTL_ENCRYPTION_RECIPIENTS: identity.match(/age1[a-z0-9]+/)![0],
+    BACKUPCTL_ENCRYPTION_IDENTITY_FILE: `${folder}/identity.txt`,
+  };
+}
+
+async function makeIdentity(context: BenchContext): Promise<void> {
+  await Deno.remove(`${context.folder}/identity.txt`).catch(() => {});
+  await ours(["key", "generate", `${context.folder}/identity.txt`], context);
+}
+
+const sealedFull: Bench = {
+  name: "sealed",
+  what: "encrypted full backup to a folder / the same in the clear",
+  asked: { least: 0.7 },
+  prepare: makeIdentity,
+  floor: (context) => backup(PHYSICAL, context),
+  ours: async (context) => backup(PHYSICAL, context, await sealing(context)),
+};
+
+const sealedRestore: Bench = {
+  name: "sealed-restore",
+  what: "restore of an encrypted backup from a folder / of one in the clear",
+  asked: { least: 0.7 },
+  async prepare(context) {
+    await makeIdentity(context);
+    await backup(PHYSICAL, context);
+    await ours(["backup", "full", ...PHYSICAL], context, await sealing(context));
+  },
+  floor: (context) => restoreNewest(context),
+  ours: async (context) => restoreNewest(context, await sealing(context)),
+};
 
 const version: Bench = {
   name: "version",
@@ -159,4 +203,6 @@ export const BENCHES: readonly Bench[] = [
   logicalGzip,
   logicalZstd,
   restore,
+  sealedFull,
+  sealedRestore,
 ];

@@ -1,24 +1,32 @@
 /**
  * wal-push killed at random moments, against a store that fails in every way: whatever was
- * acknowledged to PostgreSQL is in the archive, bit for bit.
+ * acknowledged to PostgreSQL is in the archive, bit for bit. The small server fails by itself; real
+ * ones stand behind it for one half of the calls, and are asked at once by the other half.
  */
 import assert from "node:assert/strict";
 import { parseWalName } from "../../src/domain/wal.ts";
 import { walKey } from "../../src/domain/wal_key.ts";
 import { decodeWal, digestOf } from "../../src/engine/wal/wal_object.ts";
+import { S3LightStore } from "../../src/storage/s3_light.ts";
 import { bytesOf } from "../support/bodies.ts";
-import { storeOn } from "../support/light_stores.ts";
+import { campaignSeed, reportCampaign, trials } from "../support/campaign.ts";
+import {
+  createBucket,
+  type LightServer,
+  realServers,
+  SMALL_SERVER_KEYS,
+} from "../support/light_stores.ts";
 import { spawnCli } from "../support/run_cli.ts";
 import { type FaultAction, seededRandom } from "../support/s3_server/faults.ts";
 import { S3Server } from "../support/s3_server/s3_server.ts";
-import { campaignSeed, reportCampaign, trials } from "../support/campaign.ts";
 import { sendSignal } from "../support/send_signal.ts";
 import { PLACE, WalRig } from "../support/wal_rig.ts";
-import { makeSegment } from "../support/wal_segments.ts";
+import { type MadeSegment, makeSegment } from "../support/wal_segments.ts";
 
-/** Segments that are pushed at least; in full, until so many calls were killed. */
-const TRIALS = 40;
-const KILLS = trials({ full: 500, usual: 1 });
+/** Segments that wait behind the one that is asked for, so that calls push ahead and leave marks. */
+const WAITING = 4;
+/** A store that fails half of the requests lets a file through by then. */
+const MAX_TRIES = 60;
 
 const FAULTS: readonly (readonly [share: number, action: FaultAction])[] = [
   [0.1, { kind: "error", status: 503, code: "SlowDown" }],
@@ -31,72 +39,170 @@ const FAULTS: readonly (readonly [share: number, action: FaultAction])[] = [
   [0.03, { kind: "drip", bytesPerSecond: 300_000 }],
 ];
 
-Deno.test(`of pushes under faults and ${KILLS} SIGKILLs, every acknowledged one is archived`, async () => {
-  const seed = campaignSeed();
-  const random = seededRandom(seed);
-  await using server = S3Server.start({ seed });
-  for (const [probability, action] of FAULTS) server.fail({ probability }, action);
-  await using rig = await WalRig.make();
-  const env = {
-    ...{ HOME: rig.folder, S3_BUCKET: "bucket", AWS_REGION: "us-east-1" },
-    ...{ AWS_ENDPOINT_URL_S3: server.endpoint, AWS_ACCESS_KEY_ID: "testkey" },
-    AWS_SECRET_ACCESS_KEY: "testsecretkey123",
-  };
-  const segment = (number: number) => makeSegment({ number, seed: number, filled: 0.2 });
-  const durations = [200];
-  let kills = 0;
-  let calls = 0;
+/** Where segments are pushed to. */
+interface Target {
+  readonly name: string;
+  /** Pushed at least … */
+  readonly segments: number;
+  /** … and until so many calls were killed. */
+  readonly kills: number;
+  /** Undefined: the small server keeps them. */
+  readonly real?: LightServer;
+}
+
+/** The small server, and those of the real ones that are reached by http. */
+function targets(): readonly Target[] {
+  const plain = realServers().filter(({ options }) => options.endpoint?.startsWith("http:"));
+  const segments = trials({ full: 5_000, usual: 60 });
+  return [
+    { name: "the small server", segments: 40, kills: trials({ full: 500, usual: 1 }) },
+    ...plain.filter(({ name }) => name === "versitygw" || name === "minio")
+      .map((real) => ({ name: real.name, segments, kills: segments / 5, real })),
+  ];
+}
+
+function segmentOf(number: number): MadeSegment {
+  return makeSegment({ number, seed: number, filled: number % 4 === 0 ? 1 : 0.2 });
+}
+
+/** The archiver of a cluster whose store fails and whose calls are killed. */
+class Pusher implements AsyncDisposable {
+  readonly seed: number;
+  readonly bucket: string;
+  kills = 0;
+  calls = 0;
+  pushed = 0;
+  readonly #server: S3Server;
+  readonly #rig: WalRig;
+  readonly #real: LightServer | undefined;
+  readonly #random: () => number;
+  /** Milliseconds of calls that were acknowledged. */
+  readonly #durations = [200];
+
+  private constructor(
+    { seed, bucket, server, rig, real }: {
+      readonly seed: number;
+      readonly bucket: string;
+      readonly server: S3Server;
+      readonly rig: WalRig;
+      readonly real: LightServer | undefined;
+    },
+  ) {
+    this.seed = seed;
+    this.bucket = bucket;
+    this.#server = server;
+    this.#rig = rig;
+    this.#real = real;
+    this.#random = seededRandom(seed);
+  }
+
+  static async begin(real: LightServer | undefined): Promise<Pusher> {
+    const seed = campaignSeed();
+    const bucket = `wal-faults-${crypto.randomUUID()}`;
+    const server = S3Server.start({ seed, buckets: [bucket], origin: real?.options.endpoint });
+    for (const [probability, action] of FAULTS) server.fail({ probability }, action);
+    if (real) await createBucket(real, bucket);
+    return new Pusher({ seed, bucket, server, real, rig: await WalRig.make() });
+  }
+
+  /** How often the store failed. */
+  get faults(): number {
+    return this.#server.requests.filter(({ fault }) => fault !== undefined).length;
+  }
+
+  /** Has the next segment archived, however often that takes. */
+  async next(): Promise<void> {
+    const number = this.pushed + 1;
+    const folder = `${this.#rig.folder}/pg_wal`;
+    for (let waiting = number; waiting <= number + WAITING; waiting++) {
+      const { name, bytes } = segmentOf(waiting);
+      if (await Deno.lstat(`${folder}/${name}`).catch(() => undefined)) continue;
+      await this.#rig.write(name, bytes, { ready: true });
+    }
+    const { name } = segmentOf(number);
+    for (let tries = 1; !await this.#push(name); tries++) {
+      assert.ok(tries < MAX_TRIES, `seed ${this.seed}: ${name} never gets through`);
+    }
+    await Deno.remove(`${folder}/archive_status/${name}.ready`);
+    await Deno.remove(`${folder}/${name}`);
+    this.pushed = number;
+  }
+
+  /** Reads what was acknowledged from where it is kept. */
+  async check(): Promise<void> {
+    this.#server.heal();
+    const { endpoint, credentials } = this.#access(true);
+    const store = new S3LightStore({
+      ...{ bucket: this.bucket, prefix: "backupctl", endpoint, region: "us-east-1", credentials },
+      allowHttp: true,
+    });
+    for (let number = 1; number <= this.pushed; number++) {
+      const { name, bytes } = segmentOf(number);
+      const key = walKey(PLACE, parseWalName(name)!);
+      const info = await store.head(key);
+      assert.ok(info, `seed ${this.seed}: ${name} was acknowledged and is not archived`);
+      const stored = await bytesOf(await store.get(key));
+      const archived = decodeWal(parseWalName(name)!, { stored, expected: digestOf(info) });
+      assert.ok(Buffer.compare(archived, bytes) === 0, `seed ${this.seed}: ${name} differs`);
+    }
+    await store.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#server[Symbol.asyncDispose]();
+    await this.#rig[Symbol.asyncDispose]();
+  }
 
   /** One call as the archiver makes it; whether it was acknowledged. */
-  const push = async (name: string): Promise<boolean> => {
+  async #push(name: string): Promise<boolean> {
     const child = spawnCli(["wal-push", `pg_wal/${name}`, "--timeout", "20s"], {
-      ...{ cwd: rig.folder, env },
+      ...{ cwd: this.#rig.folder, env: this.#env(this.#random() < 0.5) },
     });
     const start = performance.now();
     // Anywhere in a usual call, and a little behind its end.
-    const usual = durations.toSorted((a, b) => a - b)[Math.floor(durations.length * 0.9)]!;
-    const after = random() < 0.6 ? random() * 1.2 * usual : undefined;
+    const usual = this.#durations.toSorted((a, b) => a - b)[
+      Math.floor(this.#durations.length * 0.9)
+    ]!;
+    const after = this.#random() < 0.6 ? this.#random() * 1.2 * usual : undefined;
     const timer = after && setTimeout(() => sendSignal(child, "SIGKILL"), after);
     const { code, signal } = await child.output();
     clearTimeout(timer);
-    calls += 1;
-    if (signal === "SIGKILL") kills += 1;
-    if (code === 0) durations.push(Math.min(2_000, performance.now() - start));
-    return code === 0;
-  };
-
-  let pushed = 0;
-  for (let number = 1; number <= TRIALS || kills < KILLS; number++) {
-    // Some wait behind the one that is asked for, so that calls push ahead and leave marks.
-    for (const next of [0, 1, 2, 3, 4].map((behind) => number + behind)) {
-      const { name, bytes } = segment(next);
-      const mark = `${rig.folder}/pg_wal/archive_status/${name}.ready`;
-      if (!await Deno.lstat(mark).catch(() => null)) await rig.write(name, bytes, { ready: true });
+    this.calls += 1;
+    if (signal === "SIGKILL") this.kills += 1;
+    if (code === 0) {
+      this.#durations.push(Math.min(2_000, performance.now() - start));
+      if (this.#durations.length > 100) this.#durations.shift();
     }
-    const { name } = segment(number);
-    let tries = 0;
-    while (!await push(name)) assert.ok(++tries < 30, `seed ${seed}: ${name} never gets through`);
-    await Deno.remove(`${rig.folder}/pg_wal/archive_status/${name}.ready`);
-    await Deno.remove(`${rig.folder}/pg_wal/${name}`);
-    pushed = number;
+    return code === 0;
   }
 
-  server.heal();
-  const store = storeOn(server, { prefix: "backupctl" });
-  for (let number = 1; number <= pushed; number++) {
-    const { name, bytes } = segment(number);
-    const key = walKey(PLACE, parseWalName(name)!);
-    const info = await store.head(key);
-    assert.ok(info, `seed ${seed}: ${name} was acknowledged and is not archived`);
-    const stored = await bytesOf(await store.get(key));
-    const archived = decodeWal(parseWalName(name)!, { stored, expected: digestOf(info) });
-    assert.ok(Buffer.compare(archived, bytes) === 0, `seed ${seed}: ${name} differs`);
+  #env(atOnce: boolean): Record<string, string> {
+    const { endpoint, credentials } = this.#access(atOnce);
+    return {
+      ...{ HOME: this.#rig.folder, S3_BUCKET: this.bucket, AWS_REGION: "us-east-1" },
+      ...{ AWS_ENDPOINT_URL_S3: endpoint, AWS_ACCESS_KEY_ID: credentials.accessKeyId },
+      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+    };
   }
-  await store.close();
-  const faults = server.requests.filter(({ fault }) => fault !== undefined).length;
-  reportCampaign({
-    ...{ what: "wal-push killed under faults: all acknowledged archived", n: kills, seed },
-    outcome: `${pushed} segments, ${calls} calls, ${faults} faults; 0 lost, 0 different`,
+
+  /** @param atOnce a real server, without the one that fails in front of it. */
+  #access(atOnce: boolean) {
+    const endpoint = atOnce && this.#real?.options.endpoint || this.#server.endpoint;
+    return { endpoint, credentials: this.#real?.options.credentials ?? SMALL_SERVER_KEYS };
+  }
+}
+
+for (const { name, segments, kills, real } of targets()) {
+  Deno.test(`of pushes to ${name} under faults and ${kills} SIGKILLs, every acknowledged one is archived`, async () => {
+    await using pusher = await Pusher.begin(real);
+    while (pusher.pushed < segments || pusher.kills < kills) await pusher.next();
+    await pusher.check();
+    const { seed, pushed, calls, faults } = pusher;
+    reportCampaign({
+      ...{ what: `wal-push to ${name}, killed under faults: all acknowledged archived`, seed },
+      n: pushed,
+      outcome: `${calls} calls, ${pusher.kills} killed, ${faults} faults; 0 lost, 0 different`,
+    });
+    assert.ok(faults > 0, `seed ${seed}: nothing went wrong`);
   });
-  assert.ok(faults > 0, `seed ${seed}: nothing went wrong`);
-});
+}

@@ -8,6 +8,7 @@
 import { type FaultAction, type FaultMatch, Faults } from "./faults.ts";
 import { type HttpAnswer, type HttpRequest, serveConnection } from "./http_connection.ts";
 import { copyObject } from "./copy_api.ts";
+import { forward } from "./forward.ts";
 import {
   abortUpload,
   completeUpload,
@@ -53,6 +54,8 @@ export interface ServerOptions {
   readonly clockSkew: number;
   /** For the faults that happen with a probability; print it when a test fails. */
   readonly seed: number;
+  /** Whose answers these are, such as `http://127.0.0.1:9000`; undefined: this server's own. */
+  readonly origin: string | undefined;
   /** Certificate and key in PEM: serve https. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
 }
@@ -87,6 +90,7 @@ const DEFAULTS: ServerOptions = {
   keepBodies: true,
   clockSkew: 0,
   seed: 1,
+  origin: undefined,
   tls: undefined,
 };
 
@@ -181,9 +185,10 @@ export class S3Server {
     const request = parseRequest(http, this.options.virtualHost);
     const fault = this.#faults.choose(request);
     const answer = await this.#answerFaultily(request, fault);
+    const { body, ...asked } = request; // a campaign's bodies would not fit into memory
     this.requests.push({
-      ...request,
-      bodyBytes: request.body.length,
+      ...asked,
+      bodyBytes: body.length,
       status: answer.status,
       fault: fault?.kind,
     });
@@ -224,6 +229,7 @@ export class S3Server {
   }
 
   async #perform(request: S3Request, fault: FaultAction | undefined): Promise<HttpAnswer> {
+    if (this.options.origin !== undefined) return await forward(request, this.options.origin);
     try {
       const now = new Date(Date.now() + this.options.clockSkew);
       checkSignature(request, { ...this.options, now });
