@@ -1,5 +1,8 @@
 import { LeaseHeldError } from "../domain/errors.ts";
 
+/** A lock that nobody has is there at once; who has it keeps it for longer than this. */
+const FREE_LOCK_MS = 1_000;
+
 /**
  * Locks out other processes of this machine, whatever the store is like; the lock ends with the
  * process. Where no folder is known or can be written there is none: the lease in the store counts.
@@ -11,11 +14,12 @@ export async function lockLocally(
   folder: string | undefined,
   { name, what }: { readonly name: string; readonly what: string },
 ): Promise<Disposable> {
-  const file = folder === undefined ? undefined : await openLock(`${folder}/${name}.lock`, folder);
+  const path = `${folder}/${name}.lock`;
+  const file = folder === undefined ? undefined : await openLock(path, folder);
   if (!file) return { [Symbol.dispose]: () => {} };
   try {
-    if (!await file.tryLock(true)) {
-      const pid = await readPid(file);
+    if (!await isLocked(file)) {
+      const pid = await readPid(path);
       throw new LeaseHeldError(`${what} on this host (process ${pid})`);
     }
     await file.truncate(0);
@@ -28,6 +32,18 @@ export async function lockLocally(
   }
 }
 
+/** Before Deno 2.8 there is only the lock that is waited for; what comes later goes with the file. */
+async function isLocked(file: Deno.FsFile): Promise<boolean> {
+  if (typeof file.tryLock === "function") return await file.tryLock(true);
+  const late = Promise.withResolvers<boolean>();
+  const timer = setTimeout(() => late.resolve(false), FREE_LOCK_MS);
+  try {
+    return await Promise.race([file.lock(true).then(() => true), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 async function openLock(path: string, folder: string): Promise<Deno.FsFile | undefined> {
   try {
     await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
@@ -37,8 +53,6 @@ async function openLock(path: string, folder: string): Promise<Deno.FsFile | und
   }
 }
 
-async function readPid(file: Deno.FsFile): Promise<string> {
-  const buffer = new Uint8Array(32);
-  const length = await file.read(buffer) ?? 0;
-  return /^\d+/.exec(new TextDecoder().decode(buffer.subarray(0, length)))?.[0] ?? "unknown";
+async function readPid(path: string): Promise<string> {
+  return /^\d+/.exec(await Deno.readTextFile(path))?.[0] ?? "unknown";
 }
