@@ -64,7 +64,7 @@ function withTimeout(signal: AbortSignal, timeout: number | undefined): AbortSig
     controller.abort(
       new RunFailedError(
         `gave up after ${formatSeconds(timeout / 1000)}, the time that --timeout allows`,
-        "nothing incomplete was kept; run the command again with more time",
+        "nothing incomplete counts as done; run the command again with more time",
       ),
     );
   }, timeout);
@@ -73,7 +73,7 @@ function withTimeout(signal: AbortSignal, timeout: number | undefined): AbortSig
 }
 
 /** Milliseconds that cleaning up may take after --timeout, and after a signal. */
-const GRACE_AFTER_TIMEOUT = 5_000;
+const GRACE_AFTER_TIMEOUT = 4_000;
 const GRACE_AFTER_SIGNAL = 30_000;
 
 /** The command's status; after an abort, its reason when the command does not come to an end. */

@@ -24,6 +24,15 @@ async function shell(line: string, cwd = "/") {
   return { status: code, stdout: text(stdout), stderr: text(stderr) };
 }
 
+Deno.test("nothing is left in the temporary folder, nor looked for in it", async () => {
+  const folder = await Deno.makeTempDir();
+  for (let turn = 0; turn < 2; turn++) {
+    assert.equal((await runCli(["version"], { env: { TMPDIR: folder } })).status, 0);
+  }
+  assert.deepEqual(Array.from(Deno.readDirSync(folder), ({ name }) => name), []);
+  await Deno.remove(folder);
+});
+
 Deno.test("version answers without reading the configuration", async () => {
   const env = { BACKUPCTL_ENCRYPTION_RECIPIENTS: "age1", BACKUPCTL_CONFIG: "/nonexistent" };
   const { status, stdout, stderr } = await runCli(["version"], { env });

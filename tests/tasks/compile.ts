@@ -21,6 +21,8 @@ export async function compile(deno: string): Promise<string> {
   const { success } = await new Deno.Command(deno, {
     args: [
       ...["compile", "--quiet", "--no-check", "--config", config, "--permission-set=backupctl"],
+      // It would be read from the temporary folder, where every user of the host can put one.
+      "--no-code-cache",
       ...loaded.flatMap((file) => ["--include", `${folder}/${file}`]),
       ...["--output", output, `${folder}/${entry}`],
     ],
