@@ -2,19 +2,19 @@
  * Every operation under every fault: killed, told to end, over a store that fails, without room on
  * the disk, with another time than the store's, and on two hosts at once. Afterwards nothing
  * that was acknowledged is lost, every backup that is seen is whole, the next run does its work
- * without anybody's help, and no secret stands anywhere. `deno task faults` runs 200 of each
- * operation.
+ * without anybody's help, and no secret stands anywhere. `deno task faults` runs each operation 200 times
+ * with SIGKILL, and 200 times with the others.
  */
 import assert from "node:assert/strict";
 import { campaignSeed, reportCampaign, trials } from "../support/campaign.ts";
 import { FaultWorld } from "../support/faults/fault_world.ts";
-import { type Injection, INJECTIONS } from "../support/faults/injections.ts";
+import { type Injection, KILL, OTHERS } from "../support/faults/injections.ts";
 import type { Operation } from "../support/faults/operation.ts";
 import { manifestsIn, operations } from "../support/faults/operations.ts";
 import type { Ended, Trial } from "../support/faults/trial.ts";
 import { seededRandom } from "../support/s3_server/faults.ts";
 
-const PER_OPERATION = trials({ full: 200, usual: 1 });
+const TIMES = trials({ full: 200, usual: 1 });
 /** A run that was killed may leave one behind that still works: the next waits for its end. */
 const PATIENCE_MS = 60_000;
 /** By then every lease has run out. */
@@ -97,36 +97,43 @@ function count(tally: Tally, ended: readonly Ended[]): void {
   }
 }
 
-Deno.test(`every operation outlives every fault, ${PER_OPERATION} times each`, async (t) => {
-  const seed = campaignSeed();
-  await using world = await FaultWorld.make();
-  for (const [place, operation] of operations(world).entries()) {
-    await t.step(operation.name, async () => {
-      const tally: Tally = { done: 0, failed: 0, signalled: 0, slowestEnd: 0 };
-      const began = performance.now();
-      const usualMs = PER_OPERATION === 1 ? 2_000 : await undisturbed(world, operation);
-      for (let number = 0; number < PER_OPERATION; number++) {
-        const injection = INJECTIONS[(place + number) % INJECTIONS.length]!;
-        const own = (seed + place * 1_000_003 + number) >>> 0;
-        try {
-          count(tally, await attempt(world, { operation, injection, seed: own, usualMs }));
-        } catch (error) {
-          const what = `${operation.name}, ${injection.name}, trial ${number}, seed ${seed}`;
-          throw new Error(`${what}: ${error instanceof Error ? error.message : error}`, {
-            cause: error,
-          });
+for (
+  const { what, injections } of [
+    { what: "SIGKILL at any moment", injections: [KILL] },
+    { what: "every other fault", injections: OTHERS },
+  ]
+) {
+  Deno.test(`every operation outlives ${what}, ${TIMES} times each`, async (t) => {
+    const seed = campaignSeed();
+    await using world = await FaultWorld.make();
+    for (const [place, operation] of operations(world).entries()) {
+      await t.step(operation.name, async () => {
+        const tally: Tally = { done: 0, failed: 0, signalled: 0, slowestEnd: 0 };
+        const began = performance.now();
+        const usualMs = TIMES === 1 ? 2_000 : await undisturbed(world, operation);
+        for (let number = 0; number < TIMES; number++) {
+          const injection = injections[(place + number) % injections.length]!;
+          const own = (seed + place * 1_000_003 + number) >>> 0;
+          try {
+            count(tally, await attempt(world, { operation, injection, seed: own, usualMs }));
+          } catch (error) {
+            const which = `${operation.name}, ${injection.name}, trial ${number}, seed ${seed}`;
+            throw new Error(`${which}: ${error instanceof Error ? error.message : error}`, {
+              cause: error,
+            });
+          }
         }
-      }
-      const { done, failed, signalled, slowestEnd } = tally;
-      reportCampaign({
-        ...{ what: `${operation.name} under faults`, n: PER_OPERATION, seed },
-        outcome: `${done} done, ${failed} refused, ${signalled} killed; 0 lost, 0 partial, ` +
-          `0 by hand; slowest end ${slowestEnd.toFixed(1)} s after a signal; ` +
-          `${((performance.now() - began) / 1000).toFixed(0)} s`,
+        const { done, failed, signalled, slowestEnd } = tally;
+        reportCampaign({
+          ...{ what: `${operation.name}: ${what}`, n: TIMES, seed },
+          outcome: `${done} done, ${failed} refused, ${signalled} killed; 0 lost, 0 partial, ` +
+            `0 by hand; slowest end ${slowestEnd.toFixed(1)} s after a signal; ` +
+            `${((performance.now() - began) / 1000).toFixed(0)} s`,
+        });
       });
-    });
-  }
-});
+    }
+  });
+}
 
 /** Milliseconds of a run without faults. */
 async function undisturbed(world: FaultWorld, operation: Operation): Promise<number> {

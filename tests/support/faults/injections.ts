@@ -53,9 +53,11 @@ async function once(trial: Trial, operation: Operation, how: RunOptions = {}): P
   return await trial.run(words, { ...options, ...how });
 }
 
-/** All of them. */
-export const INJECTIONS: readonly Injection[] = [
-  signalled("SIGKILL"),
+/** The end of a process at any moment. */
+export const KILL: Injection = signalled("SIGKILL");
+
+/** Everything else. */
+export const OTHERS: readonly Injection[] = [
   signalled("SIGTERM"),
   {
     name: "store",
