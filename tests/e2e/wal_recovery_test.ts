@@ -9,7 +9,7 @@ import { type FaultAction, seededRandom } from "../support/s3_server/faults.ts";
 import { S3Server } from "../support/s3_server/s3_server.ts";
 import { campaignSeed, reportCampaign, trials } from "../support/campaign.ts";
 
-const RECOVERIES = trials({ full: 50, usual: 2 });
+const RECOVERIES = trials({ full: 200, usual: 2 });
 const BATCHES = 9;
 
 const FAULTS: readonly (readonly [share: number, action: FaultAction])[] = [
