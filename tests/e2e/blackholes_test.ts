@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { mapLimited } from "../../src/domain/map_limited.ts";
-import { campaignSeed, reportCampaign, trials } from "../support/campaign.ts";
+import { campaignSeed, FULL_FAULTS, reportCampaign, trials } from "../support/campaign.ts";
 import { FaultWorld } from "../support/faults/fault_world.ts";
 import type { Operation } from "../support/faults/operation.ts";
 import { operations } from "../support/faults/operations.ts";
@@ -15,7 +15,9 @@ const TRIALS = trials({ full: 1_000, usual: 11 });
 /** Most of a trial is waiting. */
 const AT_A_TIME = TRIALS > 100 ? 4 : 2;
 const DEADLINE_SECONDS = 2;
-const LATEST_SECONDS = DEADLINE_SECONDS + 5;
+/** The suite runs on machines that are busy with other tests; the campaign is strict. */
+const SLOWNESS_SECONDS = FULL_FAULTS ? 0 : 8;
+const LATEST_SECONDS = DEADLINE_SECONDS + 5 + SLOWNESS_SECONDS;
 const BUG = 70;
 
 const SILENCES: readonly FaultAction[] = [
