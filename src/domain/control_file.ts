@@ -24,10 +24,11 @@ const CRC_32C = 0x82f63b78;
 export function clusterSecret(bytes: Uint8Array): Uint8Array<ArrayBuffer> | undefined {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const last = Math.min(MOST_BYTES, bytes.length - 4);
+  const order = isLittleEndian();
   let crc = 0xffff_ffff;
   for (let at = 0; at <= last; at++) {
     const isField = at >= LEAST_BYTES && at % 4 === 0;
-    if (isField && (crc ^ 0xffff_ffff) >>> 0 === view.getUint32(at, isLittleEndian())) {
+    if (isField && (crc ^ 0xffff_ffff) >>> 0 === view.getUint32(at, order)) {
       return bytes.slice(at - NONCE_BYTES, at) as Uint8Array<ArrayBuffer>;
     }
     crc = withByte(crc, bytes[at]!);

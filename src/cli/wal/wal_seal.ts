@@ -16,10 +16,13 @@ import {
 } from "../../crypto/crypto.ts";
 import { type Clock, systemClock } from "../../domain/clock.ts";
 import { ConfigError } from "../../domain/errors.ts";
+import { sealedBody } from "../../engine/wal/sealed_body.ts";
 import type { WalOpen, WalSeal } from "../../engine/wal/wal_object.ts";
+import type { WalPushParts } from "../../engine/wal/wal_push.ts";
 import type { ObjectStore } from "../../storage/storage.ts";
 import { readIdentities } from "../read_identities.ts";
 import type { WalSettings } from "./wal_settings.ts";
+import { walTag } from "./wal_tag.ts";
 
 /** A data key is used no longer than this … */
 const LIFE_MS = 24 * 3_600_000;
@@ -45,6 +48,16 @@ export interface WalKeyPlace {
   /** A folder that nobody else can read; undefined: each call makes a key of its own. */
   readonly folder: string | undefined;
   readonly clock?: Clock;
+}
+
+/** Encrypts files of a data directory's WAL. @throws {ConfigError} when there is no recipient. */
+export function sealing(
+  settings: Pick<WalSettings, "cluster" | "encryption">,
+  { dataDirectory, ...place }: WalKeyPlace & { readonly dataDirectory: string },
+): NonNullable<WalPushParts["seal"]> {
+  const seal = walSealer(settings, place);
+  const tagOf = (sha256: string) => Promise.resolve(walTag(dataDirectory, sha256));
+  return (file) => sealedBody(file, { seal, tagOf });
 }
 
 /** Encrypts what is pushed. @throws {ConfigError} when there is no recipient. */

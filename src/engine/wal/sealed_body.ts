@@ -20,9 +20,8 @@ export interface WalToSeal {
 /** Encrypts a file. Its stored bytes can be verified by its metadata, without a key. */
 export async function sealedBody(
   { key, name, encoded }: WalToSeal,
-  { seal, tagOf }: { readonly seal: WalSeal; readonly tagOf: WalTag | undefined },
+  { seal, tagOf }: { readonly seal: WalSeal; readonly tagOf: WalTag },
 ): Promise<WalBody> {
-  if (!tagOf) throw new TypeError("WAL is encrypted without anything to compare it by");
   const tag = await tagOf(encoded.sha256);
   const text = name.kind === "history" ? publicHistory(name.timeline, encoded.stored) : undefined;
   const stored = await seal(key, encoded.stored, { tag, ...(text !== undefined && { text }) });

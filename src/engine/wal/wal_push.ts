@@ -6,6 +6,7 @@ import type { WalName } from "../../domain/wal.ts";
 import { walKey, type WalPlace } from "../../domain/wal_key.ts";
 import type { ObjectInfo, ObjectStore } from "../../storage/storage.ts";
 import type { EncodedWalFile } from "./encode_wal_file.ts";
+import type { WalToSeal } from "./sealed_body.ts";
 import {
   decodeWal,
   digestOf,
@@ -15,7 +16,6 @@ import {
   tagIn,
   type WalBody,
   walMetadata,
-  type WalSeal,
   type WalTag,
 } from "./wal_object.ts";
 
@@ -32,8 +32,8 @@ export interface WalPushParts {
   readonly codec: CodecSpec & { readonly algorithm: "zstd" };
   /** False: the store takes "only if absent" for nothing, so it is asked before. */
   readonly conditionalPut: boolean;
-  /** Undefined: what is pushed is stored in the clear. It has to be said. */
-  readonly seal: WalSeal | undefined;
+  /** Encrypts a file. Undefined: what is pushed is stored in the clear. It has to be said. */
+  readonly seal: ((file: WalToSeal) => Promise<WalBody>) | undefined;
   /** What tells equal files of this cluster apart from others, made from their SHA-256. */
   readonly tagOf?: WalTag;
 }
@@ -88,14 +88,9 @@ interface Push extends WalPushParts {
   readonly signal: AbortSignal | undefined;
 }
 
-async function bodyOf(
-  parts: WalPushParts,
-  file: Pick<Push, "key" | "name" | "encoded">,
-): Promise<WalBody> {
-  const { encoded } = file;
-  if (!parts.seal) return { stored: encoded.stored, metadata: walMetadata(encoded) };
-  const { sealedBody } = await import("./sealed_body.ts");
-  return await sealedBody(file, { seal: parts.seal, tagOf: parts.tagOf });
+async function bodyOf(parts: WalPushParts, file: WalToSeal): Promise<WalBody> {
+  if (parts.seal) return await parts.seal(file);
+  return { stored: file.encoded.stored, metadata: walMetadata(file.encoded) };
 }
 
 /** Whether it was stored; false: the key was taken. */
