@@ -1,4 +1,5 @@
 import { UsageError } from "../domain/errors.ts";
+import type { Context } from "./context.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Whether somebody is there to be asked: both ends must be a terminal. */
@@ -6,11 +7,32 @@ export function canAsk({ stderr }: Terminal): boolean {
   return stderr.isTerminal && Deno.stdin.isTerminal();
 }
 
-/** Asks on the terminal. Everything but yes is no. @throws {UsageError} when the input has ended. */
-export async function askYes(question: string, { stderr }: Terminal): Promise<boolean> {
+/**
+ * Asks on the terminal. Everything but yes is no.
+ *
+ * @throws {UsageError} when the input has ended; the signal's reason when the run is to end.
+ */
+export async function askYes(
+  question: string,
+  { terminal: { stderr }, signal }: Pick<Context, "terminal" | "signal">,
+): Promise<boolean> {
   stderr.write(`${question} [y/N] `);
   const buffer = new Uint8Array(256);
-  const length = await Deno.stdin.read(buffer);
+  const length = await orAborted(Deno.stdin.read(buffer), signal);
+  signal.throwIfAborted();
   if (length === null) throw new UsageError("nobody answered", "--yes does not ask");
   return /^\s*y(es)?\s*$/i.test(new TextDecoder().decode(buffer.subarray(0, length)));
+}
+
+/** A terminal cannot be told that nobody waits for it any more. */
+async function orAborted<T>(reading: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  if (signal.aborted) onAbort();
+  try {
+    return await Promise.race([reading, promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
 }

@@ -20,10 +20,23 @@ export async function fileLayer(
     }); run chmod 600 ${file}, or name a file with password_file and the like`;
     return { ...read, faults: [...read.faults, { place: file, path: [], message }] };
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound && !required) return undefined;
+    if (!required && await isAbsent(file, error)) return undefined;
     const fault: Fault = { place: file, path: [], message: `cannot be read: ${reasonOf(error)}` };
     return { layer: { tree: {}, place: () => file }, faults: [fault] };
   }
+}
+
+/**
+ * A file of the current folder is absent, too, when that folder is closed to this user, such as
+ * the home of whoever ran sudo. One of the system's that cannot be read is a fault.
+ */
+async function isAbsent(file: string, error: unknown): Promise<boolean> {
+  if (error instanceof Deno.errors.NotFound) return true;
+  if (file.startsWith("/") || !(error instanceof Deno.errors.PermissionDenied)) return false;
+  return await Deno.lstat(file).then(
+    () => false,
+    (reason) => reason instanceof Deno.errors.PermissionDenied,
+  );
 }
 
 /** Keys that name a file with a secret, and the key that gets what it holds. */

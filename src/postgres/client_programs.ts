@@ -1,5 +1,6 @@
 import { dirname } from "node:path";
 import { PostgresError, VersionError } from "../domain/errors.ts";
+import { inTemporaryFolder } from "../domain/in_temporary_folder.ts";
 import type {
   ClientPrograms,
   ConnectionOptions,
@@ -108,10 +109,10 @@ function writePassword(
       "choose another password",
     );
   }
-  const path = Deno.makeTempFileSync({
-    ...(dir !== undefined && { dir }),
-    ...{ prefix: passwordFilePrefix(), suffix: ".pgpass" },
-  });
+  const place = { ...(dir !== undefined && { dir }), suffix: ".pgpass" };
+  const path = inTemporaryFolder(() =>
+    Deno.makeTempFileSync({ ...place, prefix: passwordFilePrefix() })
+  );
   try {
     Deno.chmodSync(path, 0o600);
     Deno.writeTextFileSync(path, passwordLine(password));

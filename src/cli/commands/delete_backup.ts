@@ -45,18 +45,19 @@ export const deleteBackup: Command<Line> = async (line, context) => {
 
 async function isAgreed(
   parts: PruneParts,
-  { options, line, context: { terminal } }: {
+  { options, line, context }: {
     readonly options: Parameters<typeof planRemoveBackup>[1];
     readonly line: Line;
     readonly context: Context;
   },
 ): Promise<boolean> {
+  const { terminal } = context;
   if (line.yes || !canAsk(terminal)) return true;
   const shown = await planRemoveBackup(parts, options);
   terminal.stderr.write(
     removalText(shown, { color: terminal.stderr.color, width: terminal.stderr.columns() }),
   );
-  return await askYes(`Remove ${removalSummary(shown)}?`, terminal);
+  return await askYes(`Remove ${removalSummary(shown)}?`, context);
 }
 
 function print(

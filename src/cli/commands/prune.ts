@@ -83,7 +83,8 @@ async function removeAsAgreed(
   { options, run }: { readonly options: PruneOptions; readonly run: Run },
 ): Promise<RemovalReport | undefined> {
   const engine = new PruneEngine(parts);
-  const { line, context: { terminal }, session } = run;
+  const { line, context, session } = run;
+  const { terminal } = context;
   if (line.yes || !canAsk(terminal)) return await engine.run(options);
   const shown = await engine.plan(options);
   session.progress[Symbol.dispose]();
@@ -91,7 +92,7 @@ async function removeAsAgreed(
     removalText(shown, { color: terminal.stderr.color, width: terminal.stderr.columns() }),
   );
   const what = removalSummary(shown);
-  if (what !== undefined && !await askYes(`Remove ${what}?`, terminal)) return undefined;
+  if (what !== undefined && !await askYes(`Remove ${what}?`, context)) return undefined;
   return await engine.run({ ...options, confirm: (removal) => refuseOther(removal, shown) });
 }
 

@@ -98,11 +98,20 @@ function refuseFaults(found: Findings): void {
   const what = count === 1 ? "1 object is" : `${count} objects are`;
   throw new IntegrityError(
     `${what} damaged or missing`,
-    lost.length === 0
-      ? "no backup is lost, but none can be rolled forward past it: take a new full backup"
-      : `lost: ${lost.slice(0, 5).join(", ")}${lost.length > 5 ? " and more" : ""}; ` +
-        "take a new full backup now",
+    remedy(found, lost),
   );
+}
+
+function remedy({ unreadable }: Findings, lost: readonly string[]): string {
+  if (lost.length > 0) {
+    const some = `${lost.slice(0, 5).join(", ")}${lost.length > 5 ? " and more" : ""}`;
+    return `lost: ${some}; take a new full backup now`;
+  }
+  // What is not there cannot be named.
+  if (unreadable.some(({ backupId }) => backupId === "")) {
+    return "newer backups may have been hidden or removed: look at another copy of the repository";
+  }
+  return "no backup is lost, but none can be rolled forward past it: take a new full backup";
 }
 
 function isToBePrinted(found: Findings, { quiet, output }: Line): boolean {

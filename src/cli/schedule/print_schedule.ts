@@ -61,7 +61,7 @@ const COLUMNS: readonly Column[] = [
 
 function text(upcoming: readonly Upcoming[], { clock, terminal }: Context): string {
   if (upcoming.length === 0) {
-    return "the schedule has no entries; docs/cli.md shows how one looks\n";
+    return "the schedule has no entries; docs/schedule.md shows how one looks\n";
   }
   const now = clock.now().getTime();
   const rows = upcoming.flatMap(({ entry, times }) => times.map((time) => ({ entry, time })))

@@ -84,7 +84,7 @@ function text(found: Findings, sample: number): string {
   const unsure = sum(archives.map(({ withoutDigest }) => withoutDigest));
   const faults = [
     ...[...unreadable, ...backups.flatMap(({ faults }) => faults)].map(({ key, reason, lost }) =>
-      `damaged: ${key} ${reason}; lost with it: ${lost.join(", ")}`
+      `damaged: ${key} ${reason}${lost.length === 0 ? "" : `; lost with it: ${lost.join(", ")}`}`
     ),
     ...archives.flatMap(({ faults }) => faults).map(({ key, reason, stopped }) =>
       `damaged: WAL ${key} ${reason}${

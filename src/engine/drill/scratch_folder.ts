@@ -1,5 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { DestinationError } from "../../domain/errors.ts";
+import { inTemporaryFolder } from "../../domain/in_temporary_folder.ts";
 import { inspectFolder } from "../destination/inspect_folder.ts";
 import type { FileOwner } from "../physical/file_owner.ts";
 import { restoreOwner } from "../physical/restore_owner.ts";
@@ -51,7 +52,7 @@ export class ScratchFolder {
     destination: string | undefined,
     { uid }: { readonly uid: number | null },
   ): Promise<ScratchFolder> {
-    const path = destination === undefined ? await temporary() : resolve(destination);
+    const path = destination === undefined ? temporary() : resolve(destination);
     const { state, ...found } = await inspectFolder(path);
     if (state === "unusable") {
       const reason = "reason" in found ? String(found.reason) : "";
@@ -67,8 +68,9 @@ export class ScratchFolder {
       await scratch.#fill();
       return scratch;
     } catch (error) {
-      if (socketFolder !== undefined) await removeTree(socketFolder);
-      if (!wasThere) await removeTree(path);
+      // What went wrong is told, and not that nothing could be removed after it.
+      if (socketFolder !== undefined) await removeTree(socketFolder).catch(() => {});
+      if (!wasThere) await removeTree(path).catch(() => {});
       if (error instanceof DestinationError) throw error;
       const reason = error instanceof Error ? error.message : String(error);
       throw new DestinationError(`cannot make the scratch folder ${path}: ${reason}`, undefined, {
@@ -126,14 +128,14 @@ export class ScratchFolder {
   }
 }
 
-async function temporary(): Promise<string> {
-  return await Deno.makeTempDir({ prefix: "backupctl-drill-" });
+function temporary(): string {
+  return inTemporaryFolder(() => Deno.makeTempDirSync({ prefix: "backupctl-drill-" }));
 }
 
 /** The scratch folder itself, or one with a shorter name. */
 async function socketFolderFor(path: string): Promise<string> {
   if (new TextEncoder().encode(path).length <= LONGEST_SOCKET_FOLDER) return path;
-  const short = await Deno.makeTempDir({ prefix: "bctl-" });
+  const short = inTemporaryFolder(() => Deno.makeTempDirSync({ prefix: "bctl-" }));
   if (dirname(short).length <= LONGEST_SOCKET_FOLDER) return short;
   await Deno.remove(short);
   return await Deno.makeTempDir({ dir: "/tmp", prefix: "bctl-" });

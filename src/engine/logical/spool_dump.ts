@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import { type Bytes, MiB } from "../../domain/bytes.ts";
 import { DestinationError } from "../../domain/errors.ts";
+import { inTemporaryFolder } from "../../domain/in_temporary_folder.ts";
 import { freeSpace } from "../destination/free_space.ts";
 import { ArchiveCheck, type ArchiveFacts } from "./archive_check.ts";
 
@@ -15,7 +16,7 @@ export interface SpooledDump extends AsyncDisposable {
 
 /** The folder that temporary files go to: the runtime tells it only by making one there. */
 export async function temporaryFolder(): Promise<string> {
-  const folder = await Deno.makeTempDir({ prefix: "backupctl-" });
+  const folder = inTemporaryFolder(() => Deno.makeTempDirSync({ prefix: "backupctl-" }));
   await Deno.remove(folder);
   return dirname(folder);
 }
@@ -38,7 +39,7 @@ export async function fitsSpool(bytes: number): Promise<boolean> {
  * @throws {DestinationError} when the file cannot be written.
  */
 export async function spoolDump(raw: ReadableStream<Bytes>): Promise<SpooledDump> {
-  const folder = await Deno.makeTempDir({ prefix: "backupctl-restore-" });
+  const folder = inTemporaryFolder(() => Deno.makeTempDirSync({ prefix: "backupctl-restore-" }));
   const remove = () => Deno.remove(folder, { recursive: true });
   try {
     await Deno.chmod(folder, 0o700);
