@@ -143,7 +143,7 @@ export class LeaseHeldError extends BackupctlError {
     super(
       `${holder} is under way: ${detail}`,
       "wait for it; when its process is dead, its lease runs out some minutes after its last sign " +
-        'of life, and "backupctl status" shows when',
+        'of life, or a day after a restore that rolls forward: "backupctl status" shows when',
       options,
     );
   }

@@ -175,7 +175,17 @@ function archiverLines({ archiving, backlog }: ServerReport, now: Date): readonl
   ];
 }
 
-function leaseLine({ holder: { what, host, pid }, takenAt }: StoredLease, now: Date): string {
+/** A run that is at work renews its lease within minutes. */
+const LONGEST_AT_WORK = 3_600_000;
+
+function leaseLine(lease: StoredLease, now: Date): string {
+  const { holder: { what, host, pid }, takenAt, storedAt, durationMs } = lease;
+  if (durationMs > LONGEST_AT_WORK) {
+    const until = new Date(storedAt.getTime() + durationMs).toISOString().slice(0, 16);
+    return `what it may still fetch stays until ${
+      until.replace("T", " ")
+    } UTC: ${what} on host ${host}`;
+  }
   const since = Date.parse(takenAt);
   const age = Number.isNaN(since) ? "" : ` for ${formatAge(now.getTime() - since)}`;
   return `at work${age}: ${what} on host ${host} (process ${pid})`;

@@ -47,6 +47,21 @@ Deno.test("statusText() names who is at work", async () => {
   );
 });
 
+Deno.test("statusText() says until when the WAL of a restore that has ended stays", async () => {
+  const holder = { host: "db1", pid: 1, what: "restore of 20261123T050000Z-F" };
+  const lease = {
+    ...{ format: "backupctl.lease", version: 1, kind: "restore", run: "x", holder } as const,
+    ...{ takenAt: "2026-11-23T07:50:00Z", durationMs: 24 * 3_600_000, released: false },
+    ...{ needs: null, removes: null, name: "restore-1", number: 2 },
+    storedAt: new Date("2026-11-23T07:51:30Z"),
+  };
+  const text = statusText(await sampleStatus({ leases: [lease] }), { last: 1, look: {} });
+  assert.match(
+    text,
+    /^what it may still fetch stays until 2026-11-24 07:51 UTC: restore of \S+ on host db1$/m,
+  );
+});
+
 Deno.test("statusText() tells of WAL that waits and of an archiver that fails", async () => {
   const archiving = {
     ...{ mode: "on", command: "backupctl wal-push %p", byBackupctl: true, failedCount: 7 },
