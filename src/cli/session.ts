@@ -11,8 +11,22 @@ export interface Session extends AsyncDisposable {
   readonly progress: ProgressView;
 }
 
-/** The configuration, with what the flags set. @throws {ConfigError} */
-export async function loadSettings({ options, env }: Context): Promise<LoadedConfig> {
+/** What only the daemon asks of its configuration. */
+export interface DaemonSettings {
+  /** `--listen`, which wins over the key. */
+  readonly listen?: string | undefined;
+}
+
+/**
+ * The configuration, with what the flags set.
+ *
+ * @param daemon what only the daemon refuses is refused, too.
+ * @throws {ConfigError}
+ */
+export async function loadSettings(
+  { options, env }: Context,
+  daemon?: DaemonSettings,
+): Promise<LoadedConfig> {
   const flags: FlagSetting[] = [];
   if (options.cluster !== undefined) {
     flags.push({ path: ["cluster"], flag: "--cluster", value: options.cluster });
@@ -24,8 +38,11 @@ export async function loadSettings({ options, env }: Context): Promise<LoadedCon
   if (options.logFormat !== undefined) {
     flags.push({ path: ["log", "format"], flag: "--log-format", value: options.logFormat });
   }
+  if (daemon?.listen !== undefined) {
+    flags.push({ path: ["listen"], flag: "--listen", value: daemon.listen });
+  }
   const file = options.config === undefined ? {} : { file: options.config };
-  return await loadConfig({ ...file, env, flags });
+  return await loadConfig({ ...file, env, flags, daemon: daemon !== undefined });
 }
 
 /**

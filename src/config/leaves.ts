@@ -9,6 +9,7 @@ import { isAgeRecipient } from "../domain/age_recipient.ts";
 import { parseDuration } from "../domain/duration.ts";
 import { UsageError } from "../domain/errors.ts";
 import { checkLabel } from "../domain/label.ts";
+import { parseListenAddress } from "../domain/listen_address.ts";
 import { parseRetentionPolicy } from "../domain/retention_policy.ts";
 
 // deno-lint-ignore no-control-regex -- control characters are what it is about
@@ -139,9 +140,12 @@ export const publicKey = matching(
 export const identifier = matching(/^[a-z_][a-z0-9_]{0,62}$/, "is not a lower-case SQL name");
 
 /** Where to listen. */
-export const listenAddress = matching(
-  /^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):\d{1,5}$/,
-  "is not an address with a port such as 127.0.0.1:9187",
+export const listenAddress = v.pipe(
+  text,
+  v.check(
+    (value) => parseListenAddress(value) !== undefined,
+    "is not an address with a port such as 127.0.0.1:9187",
+  ),
 );
 
 /** An S3 bucket; other providers allow more than AWS does. */

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { listenFault, parseListenAddress } from "../domain/listen_address.ts";
 import { checkLayer } from "./check_layer.ts";
 import { type Environment, environmentLayers } from "./environment_layer.ts";
 import { fileLayer, withSecretFiles } from "./file_layer.ts";
@@ -27,6 +28,11 @@ export interface LoadOptions {
   readonly env: Environment;
   /** Settings from the command line: key path → flag and value. They win over all others. */
   readonly flags?: readonly FlagSetting[];
+  /**
+   * Whether what only the daemon refuses is a fault, too. Archiving must not stop because the token
+   * of the pages is in the daemon's environment alone.
+   */
+  readonly daemon?: boolean;
 }
 
 /** A key that a flag sets. */
@@ -65,6 +71,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
     // Once more, for what the files of secrets held.
     ...complete.flatMap(checkLayer),
     ...crossFaults(tree, { layers: complete, origin }),
+    ...(options.daemon ? listenerFaults(tree, origin) : []),
   ];
   if (together.length > 0) throw configError(together);
   const config = withRepositoryType(v.parse(CONFIG_SCHEMA, tree), complete);
@@ -166,6 +173,23 @@ function crossFaults(
     add(["repository", given], `is set, but repository.${missing} is not`);
   }
   return faults;
+}
+
+/** What keeps the daemon from showing its pages. */
+function listenerFaults(
+  { listen, listen_token: token }: Tree,
+  origin: (path: KeyPath) => string | undefined,
+): readonly Fault[] {
+  const hostname = typeof listen === "string" ? parseListenAddress(listen)?.hostname : undefined;
+  const fault = listenFault({
+    ...(hostname !== undefined && { hostname }),
+    ...(typeof token === "string" && { token }),
+  });
+  if (fault === undefined) return [];
+  const path = [fault.ofToken ? "listen_token" : "listen"];
+  const value = fault.ofToken ? "the value" : JSON.stringify(listen);
+  const message = `${value} ${fault.what}; ${fault.hint}`;
+  return [{ place: origin(path) ?? "configuration", path, message }];
 }
 
 /** Bucket or path: whichever the strongest source names. */

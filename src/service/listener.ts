@@ -5,7 +5,13 @@
  * @module
  */
 import { ConfigError } from "../domain/errors.ts";
-import { hostAllowed, isLoopback, tokenAllowed } from "./listener_access.ts";
+import {
+  isLoopback,
+  type ListenAddress,
+  listenFault,
+  parseListenAddress,
+} from "../domain/listen_address.ts";
+import { hostAllowed, tokenAllowed } from "./listener_access.ts";
 
 /** Answers a GET or HEAD. */
 export type Handler = (request: Request) => Response | Promise<Response>;
@@ -40,8 +46,6 @@ export interface Listener extends AsyncDisposable {
   readonly address: string;
 }
 
-/** Characters of a token at least: shorter ones can be guessed. */
-const SHORTEST_TOKEN = 16;
 /** Milliseconds that a page may take. */
 const PATIENCE = 15_000;
 /** Milliseconds that clients have to read what they asked for, once the listener is closed. */
@@ -62,7 +66,7 @@ const HEADERS = {
 export function startListener(options: ListenerOptions): Listener {
   const { hostname, port } = splitAddress(options.address);
   const loopback = isLoopback(hostname);
-  checkToken(options, loopback);
+  checkToken(options, hostname);
   try {
     const handler = (request: Request) => answer(request, { ...options, loopback });
     const server = Deno.serve({ hostname, port, onListen: () => {} }, handler);
@@ -86,25 +90,15 @@ export function startListener(options: ListenerOptions): Listener {
   }
 }
 
-function checkToken({ address, token }: ListenerOptions, loopback: boolean): void {
-  if (token !== undefined && token.length < SHORTEST_TOKEN) {
-    throw new ConfigError(
-      `listen_token has ${token.length} characters; it needs ${SHORTEST_TOKEN}`,
-      "openssl rand -hex 24 makes a good one",
-    );
-  }
-  if (loopback || token !== undefined) return;
-  throw new ConfigError(
-    `${address} can be reached from other machines, and listen_token is not set`,
-    "set listen_token_file to a file with a token, or listen on 127.0.0.1",
-  );
+function checkToken({ address, token }: ListenerOptions, hostname: string): void {
+  const fault = listenFault({ hostname, ...(token !== undefined && { token }) });
+  if (fault === undefined) return;
+  throw new ConfigError(`${fault.ofToken ? "listen_token" : address} ${fault.what}`, fault.hint);
 }
 
-/** `[::1]:9187` → `::1` and 9187. */
-function splitAddress(address: string): { readonly hostname: string; readonly port: number } {
-  const [, host = "", port = ""] = /^(.*):(\d+)$/.exec(address) ?? [];
-  const hostname = host.replace(/^\[(.*)\]$/, "$1");
-  if (hostname !== "" && Number(port) <= 65_535) return { hostname, port: Number(port) };
+function splitAddress(address: string): ListenAddress {
+  const parsed = parseListenAddress(address);
+  if (parsed !== undefined) return parsed;
   throw new ConfigError(`"${address}" is not an address to listen on`, "such as 127.0.0.1:9187");
 }
 

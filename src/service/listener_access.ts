@@ -1,9 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-
-/** Whether only this machine can reach an address. */
-export function isLoopback(hostname: string): boolean {
-  return hostname === "localhost" || hostname === "::1" || /^127(\.\d{1,3}){3}$/.test(hostname);
-}
+import { isLoopback } from "../domain/listen_address.ts";
 
 /** Whether the Host header names this machine: a name that another site resolves here does not. */
 export function hostAllowed(request: Request): boolean {

@@ -47,6 +47,26 @@ Deno.test("schedule and config check refuse what cannot be run, all at once", as
   }
 });
 
+Deno.test("config check names what the daemon refuses to show its pages with", async () => {
+  await using folder = await DaemonFolder.make();
+  await folder.write([
+    "listen: 0.0.0.0:0",
+    "schedule:",
+    '  - { name: a, cron: "@daily", run: status }',
+  ]);
+  const config = ["--config", folder.config];
+  const daemon = ["schedule", "--daemon", ...config];
+  for (const args of [daemon, ["config", "check", ...config]]) {
+    const result = await runCli(args);
+    assert.equal(result.status, 4, result.stderr);
+    assert.match(failureOf(result).error ?? "", /:\d+:1: listen: .*listen_token is not set/);
+  }
+  const flag = await runCli([...daemon, "--listen", "localhost:99999"]);
+  assert.equal(flag.status, 4, flag.stderr);
+  assert.match(failureOf(flag).error ?? "", /--listen: listen: .*not an address with a port/);
+  assert.equal((await runCli(["schedule", ...config])).status, 0);
+});
+
 Deno.test("schedule refuses two entries of one name, and flags of the wrong kind", async () => {
   await using folder = await DaemonFolder.make();
   const line = '  - { name: a, cron: "0 2 * * 0", run: "status" }';

@@ -5,7 +5,7 @@ import { loadSettings } from "../session.ts";
 
 /** Says that the configuration is in order; the faults are the error of loading it. */
 export const configCheck: Command<CommandOf<"config check">> = async (line, context) => {
-  const loaded = await loadSettings(context);
+  const loaded = await loadSettings(context, {});
   readSchedule(loaded);
   const { files } = loaded;
   if (line.quiet && line.output !== "json") return 0;

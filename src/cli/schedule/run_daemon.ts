@@ -17,7 +17,7 @@ import type { ObjectStore } from "../../storage/storage.ts";
 import { AlertWatch } from "../alerts/alert_watch.ts";
 import type { Context } from "../context.ts";
 import { openStore } from "../open_parts.ts";
-import { loadSettings } from "../session.ts";
+import { type DaemonSettings, loadSettings } from "../session.ts";
 import { DaemonReporter, openDaemonLog } from "./daemon_log.ts";
 import { gatherWith } from "./gather_with.ts";
 import { SystemdNotifier } from "./notify_systemd.ts";
@@ -41,6 +41,8 @@ const HUNG = 120_000;
 /** Everything that the daemon consists of. */
 interface Parts {
   readonly context: Context;
+  /** With it the configuration is read, at first and again. */
+  readonly asked: DaemonSettings | undefined;
   readonly store: ObjectStore;
   readonly log: Log;
   readonly reporter: DaemonReporter;
@@ -59,7 +61,9 @@ interface Parts {
  * @throws {ConfigError} when it cannot begin.
  */
 export async function runDaemon(context: Context, options: DaemonOptions): Promise<number> {
-  const loaded = await loadSettings(context);
+  const { listen } = options;
+  const asked = options.once ? undefined : { listen };
+  const loaded = await loadSettings(context, asked);
   const entries = readSchedule(loaded);
   const { config } = loaded;
   const store = await openStore(config);
@@ -76,9 +80,9 @@ export async function runDaemon(context: Context, options: DaemonOptions): Promi
       spawn: (entry) => spawnEntry(entry, { context, format }),
       tell: (event) => reporter.schedule(event),
     });
-    const parts = { context, store, log, reporter, scheduler, ledger, loaded };
+    const parts = { context, asked, store, log, reporter, scheduler, ledger, loaded };
     if (options.once) return await runOnce(parts);
-    return await serve({ ...parts, configFault: undefined }, options);
+    return await serve({ ...parts, configFault: undefined });
   } finally {
     await log[Symbol.asyncDispose]();
     await store.close?.();
@@ -92,7 +96,7 @@ async function runOnce({ scheduler, context }: Pick<Parts, "scheduler" | "contex
     ?.exitStatus ?? 0;
 }
 
-async function serve(parts: Parts, options: DaemonOptions): Promise<number> {
+async function serve(parts: Parts): Promise<number> {
   const { context, log, reporter, scheduler, loaded: { config } } = parts;
   const { signal } = context;
   const systemd = new SystemdNotifier(context.env);
@@ -107,7 +111,7 @@ async function serve(parts: Parts, options: DaemonOptions): Promise<number> {
   keeper.onTick((snapshot) => alerts.tick(snapshot));
   const storage = new StorageHistory(context.clock);
   keeper.onTick(async () => await storage.refresh(parts.loaded.config, context).catch(() => {}));
-  const listener = listen(parts, { options, keeper, runs, alerts, storage });
+  const listener = listen(parts, { keeper, runs, alerts, storage });
   let reloading = Promise.resolve();
   // One at a time, so that the file that was read last is the one that applies.
   const onReload = () => {
@@ -136,8 +140,7 @@ async function serve(parts: Parts, options: DaemonOptions): Promise<number> {
 
 function listen(
   parts: Parts,
-  { options, keeper, runs, alerts, storage }: {
-    readonly options: DaemonOptions;
+  { keeper, runs, alerts, storage }: {
     readonly keeper: SnapshotKeeper;
     readonly runs: RunCounter;
     readonly alerts: AlertWatch;
@@ -145,8 +148,7 @@ function listen(
   },
 ): Listener | undefined {
   const { loaded: { config }, scheduler, reporter } = parts;
-  const address = options.listen ?? config.listen;
-  if (address === undefined) return undefined;
+  if (config.listen === undefined) return undefined;
   const snapshot = () => current(parts, keeper);
   const metrics = metricsRoutes({
     snapshot,
@@ -155,7 +157,7 @@ function listen(
   });
   const page = { snapshot, alerts: () => alerts.open(), storage: () => storage.points };
   return startListener({
-    address,
+    address: config.listen,
     routes: new Map([...metrics, ...pageRoutes(page)]),
     ...(config.listen_token !== undefined && { token: config.listen_token }),
     onError: (error) => reporter.trouble("daemon.trouble", error),
@@ -177,9 +179,9 @@ function current(
 
 /** Takes a new configuration as a whole, or keeps the old one as a whole. */
 async function reload(parts: Parts): Promise<void> {
-  const { context, log, scheduler } = parts;
+  const { context, asked, log, scheduler } = parts;
   try {
-    const loaded = await loadSettings(context);
+    const loaded = await loadSettings(context, asked);
     const before = parts.loaded.config;
     refuseMove(before, loaded.config);
     scheduler.reload(readSchedule(loaded));

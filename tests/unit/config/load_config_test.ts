@@ -4,12 +4,13 @@ import { ConfigError } from "../../../src/domain/errors.ts";
 
 /** Loads these texts as the two default files, or one as `--config`. */
 async function load(
-  { texts = [], env = {}, flags = [], mode = 0o600, named = false }: {
+  { texts = [], env = {}, flags = [], mode = 0o600, named = false, daemon = false }: {
     readonly texts?: readonly string[];
     readonly env?: Environment;
     readonly flags?: Parameters<typeof loadConfig>[0]["flags"];
     readonly mode?: number;
     readonly named?: boolean;
+    readonly daemon?: boolean;
   },
 ): Promise<LoadedConfig> {
   const folder = await Deno.makeTempDir();
@@ -20,7 +21,7 @@ async function load(
       await Deno.chmod(file, mode);
     }
     const source = named ? { file: files[0]! } : { defaultFiles: files };
-    return await loadConfig({ ...source, env, flags: flags ?? [] });
+    return await loadConfig({ ...source, env, flags: flags ?? [], daemon });
   } catch (error) {
     if (error instanceof Error) error.message = error.message.replaceAll(`${folder}/`, "");
     throw error;
@@ -171,6 +172,39 @@ Deno.test("loadConfig() names all faults at once, in the order of the file", asy
     "0.yaml:3:1 listen",
     "environment variable PG_PORT postgres.port",
   ]);
+});
+
+Deno.test("loadConfig() refuses a port that no listener can have", async () => {
+  for (const address of ["localhost:65536", "localhost:99999", "127.0.0.1:", "[::1:80", ":80"]) {
+    const [line] = await refusal({ env: { BACKUPCTL_LISTEN: address } });
+    assert.match(line ?? "", /BACKUPCTL_LISTEN: listen: .* is not an address with a port/, address);
+  }
+  for (const address of ["localhost:65535", "[::1]:0"]) {
+    assert.equal((await load({ env: { BACKUPCTL_LISTEN: address } })).config.listen, address);
+  }
+});
+
+Deno.test("loadConfig() refuses for the daemon pages that others could reach", async () => {
+  const open = "can be reached from other machines, and listen_token is not set";
+  const texts = ["listen: 0.0.0.0:9187\nrepository: { type: s3 }\n"];
+  const lines = await refusal({ texts, daemon: true });
+  assert.equal(lines.length, 2);
+  assert.ok(lines.includes(
+    `0.yaml:1:1: listen: "0.0.0.0:9187" ${open}; set listen_token_file to a file with a token, ` +
+      "or listen on 127.0.0.1",
+  ));
+  const short = { BACKUPCTL_LISTEN_TOKEN: "short" };
+  assert.deepEqual(await refusal({ env: short, daemon: true }), [
+    "environment variable BACKUPCTL_LISTEN_TOKEN: listen_token: the value has 5 characters; " +
+    "it needs 16; openssl rand -hex 24 makes a good one",
+  ]);
+  const flags = [{ path: ["listen"], flag: "--listen", value: "example.com:1" }] as const;
+  const [line] = await refusal({ texts: ["listen: 127.0.0.1:1\n"], flags, daemon: true });
+  assert.equal(line?.startsWith(`--listen: listen: "example.com:1" ${open}`), true, line);
+  // The token of the pages may be in the daemon's environment alone: archiving goes on without.
+  await load({ texts: ["listen: 0.0.0.0:9187\n"] });
+  const token = { BACKUPCTL_LISTEN_TOKEN: "0123456789abcdef" };
+  await load({ texts: ["listen: 0.0.0.0:9187\n"], env: token, daemon: true });
 });
 
 /** Of the right form; its checksum is another one's. */
