@@ -254,6 +254,7 @@ export interface ClientPrograms {
    * The program whose major is the least that is at least `minMajor`.
    *
    * @throws {VersionError} naming what was found, where, and what to install.
+   * @throws {ConfigError} when it is where this executable may not run it.
    */
   find(name: ProgramName, minMajor: number): Promise<Program>;
   /** Starts a program. */

@@ -1,3 +1,4 @@
+import { ConfigError } from "../domain/errors.ts";
 import type { Program, ProgramName } from "./postgres.ts";
 
 /** Where programs are looked for. */
@@ -31,28 +32,48 @@ export async function programFolders({ bin, path = "" }: ProgramPlaces): Promise
   return [...new Set([...onPath, ...installed.flat()])];
 }
 
-/** Every program of that name, the lowest major first, one for each major. */
+/**
+ * Every program of that name, the lowest major first, one for each major.
+ *
+ * @throws {ConfigError} when there are only such as this executable may not run.
+ */
 export async function searchProgram(
   name: ProgramName,
   folders: readonly string[],
 ): Promise<readonly Program[]> {
   const byMajor = new Map<number, Program>();
+  const refused: string[] = [];
   for (const folder of folders) {
     const path = `${folder.replace(/\/+$/, "")}/${name}`;
     const major = await isProgram(path) ? await majorOf(path) : undefined;
-    if (major !== undefined && !byMajor.has(major)) byMajor.set(major, { name, path, major });
+    if (major === "refused") refused.push(path);
+    else if (major !== undefined && !byMajor.has(major)) byMajor.set(major, { name, path, major });
   }
+  if (byMajor.size === 0 && refused[0] !== undefined) throw mayNotRun(refused[0]);
   return [...byMajor.values()].sort((a, b) => a.major - b.major);
 }
 
-/** 15 of `pg_dump (PostgreSQL) 15.20 (Debian …)`; undefined when it does not run. */
-async function majorOf(path: string): Promise<number | undefined> {
+function mayNotRun(path: string): ConfigError {
+  const folder = path.slice(0, path.lastIndexOf("/"));
+  return new ConfigError(
+    `${path} is there, but this executable may run PostgreSQL's programs only from the usual ` +
+      "folders or by PATH",
+    `put ${folder} first in PATH instead of setting postgres.bin (docs/permissions.md)`,
+  );
+}
+
+/**
+ * 15 of `pg_dump (PostgreSQL) 15.20 (Debian …)`; undefined when it does not run, "refused" when the
+ * executable's permission set keeps it from running.
+ */
+async function majorOf(path: string): Promise<number | "refused" | undefined> {
   try {
     const command = new Deno.Command(path, { args: ["--version"], stdin: "null", stderr: "null" });
     const { stdout } = await command.output();
     const match = /\(PostgreSQL\) (\d+)/.exec(new TextDecoder().decode(stdout));
     return match ? Number(match[1]) : undefined;
-  } catch {
+  } catch (error) {
+    if (error instanceof Deno.errors.NotCapable) return "refused";
     return undefined; // not executable here, or not ours to run
   }
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { PostgresError, VersionError } from "../../../src/domain/errors.ts";
+import { ConfigError, PostgresError, VersionError } from "../../../src/domain/errors.ts";
 import { LocalPrograms } from "../../../src/postgres/client_programs.ts";
 import type { Program } from "../../../src/postgres/postgres.ts";
 import { ProgramProcess } from "../../../src/postgres/program_process.ts";
@@ -62,6 +62,33 @@ Deno.test("LocalPrograms.find() passes over what is no program of PostgreSQL", a
     const programs = new LocalPrograms({ env: { PATH: `${folder.path}/bad:${folder.path}/good` } });
     assert.equal((await programs.find("pg_dump", 90)).major, 99);
   }
+});
+
+Deno.test({
+  name: "LocalPrograms.find() says of a program that may not be run that it is there",
+  permissions: { read: true, write: true, env: true, run: ["/usr/bin/env"] },
+  async fn() {
+    await using folder = await installations({ own: "99.1" });
+    const bin = `${folder.path}/own`;
+    for (
+      const programs of [
+        new LocalPrograms({ bin, env: {} }),
+        new LocalPrograms({ bin: `${bin}/`, env: {} }),
+      ]
+    ) {
+      await assert.rejects(programs.find("pg_dump", 90), (error) => {
+        assert.ok(error instanceof ConfigError);
+        assert.equal(
+          error.message,
+          `${bin}/pg_dump is there, but this executable may run PostgreSQL's programs only from ` +
+            "the usual folders or by PATH",
+        );
+        assert.equal(error.hint?.startsWith(`put ${bin} first in PATH`), true, error.hint);
+        return true;
+      });
+      await assert.rejects(programs.find("psql", 90), /psql was not found in/);
+    }
+  },
 });
 
 Deno.test("LocalPrograms.run() refuses a password that no file can hold", () => {
