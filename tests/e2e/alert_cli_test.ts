@@ -183,6 +183,21 @@ Deno.test("alert test sends through each channel and tells how each took it", as
   });
 });
 
+Deno.test("alerts are sent where the state folder cannot be written, with one warning", async () => {
+  await using rig = await startRig();
+  const env = { STATE_DIRECTORY: rig.config };
+  const warning = /alerts cannot be kept in \/\S+\/config\.yaml\/main\/alerts \(Not a directory\)/g;
+  const failed = await rig.run("backup full --method logical", env);
+  assert.equal(failed.status, 5, failed.stderr);
+  assert.equal(failed.stderr.match(warning)?.length, 1, failed.stderr);
+  assert.equal(rig.mail.mails.length, 1);
+  assert.equal(JSON.parse(rig.hook.requests[0]!.body).alerts[0].event, "firing");
+  const tested = await rig.run("alert test", env);
+  assert.equal(tested.status, 0, tested.stdout + tested.stderr);
+  assert.equal(tested.stderr.match(warning)?.length, 1, tested.stderr);
+  assert.match(tested.stdout, /^ok +ops /m);
+});
+
 Deno.test("alert test without any channel says how to have one", async () => {
   const folder = await Deno.makeTempDir();
   const result = await runCli(["alert", "test"], { env: { HOME: folder } });

@@ -22,9 +22,8 @@ export async function alertOnRun(
   const { loaded: { config }, log } = session;
   try {
     const alerts = await openAlerts(config, context);
-    if (!alerts) {
-      log.warning("alert.not_delivered", "alerts need a folder: set HOME or XDG_STATE_HOME");
-      return;
+    if (alerts.unkept !== undefined) {
+      log.warning("alert.not_kept", alerts.unkept, { cluster: config.cluster });
     }
     const limit = AbortSignal.timeout(PATIENCE);
     await alerts.manager.look(look, { signal: limit });

@@ -2,6 +2,7 @@ import type { LoadedConfig } from "../../config/config.ts";
 import type { Log } from "../../log/log.ts";
 import type { OpenAlert } from "../../service/alerts/alert_state.ts";
 import { lookAt } from "../../service/alerts/rules/evaluate_rules.ts";
+import { MemoryFiles } from "../../service/alerts/queue/memory_files.ts";
 import type { ServiceSnapshot } from "../../service/service.ts";
 import type { ObjectStore } from "../../storage/storage.ts";
 import type { Context } from "../context.ts";
@@ -23,22 +24,37 @@ export interface WatchParts {
 /** The daemon's alerts: looks at each snapshot, tells what is new, and beats the heart. */
 export class AlertWatch {
   readonly #parts: WatchParts;
-  #alerts: { readonly loaded: LoadedConfig; readonly alerts: Alerts | undefined } | undefined;
+  /** The same after a reload, so that what was told is known. */
+  readonly #memory: MemoryFiles;
+  #alerts: { readonly loaded: LoadedConfig; readonly alerts: Alerts } | undefined;
+  /** What was warned of last: once is enough. */
+  #warned: string | undefined;
 
   constructor(parts: WatchParts) {
     this.#parts = parts;
+    this.#memory = new MemoryFiles({ now: () => parts.context.clock.now() });
   }
 
   /** The alerts that hold, oldest first. */
   async open(): Promise<readonly OpenAlert[]> {
-    return await (await this.#current())?.manager.openAlerts() ?? [];
+    return await (await this.#current()).manager.openAlerts();
   }
 
   /** Looks at one snapshot. Throws nothing but bugs; a channel that is down is logged. */
   async tick(snapshot: ServiceSnapshot): Promise<void> {
+    try {
+      await this.#look(snapshot);
+    } catch (error) {
+      // The disk may have gone bad: the next look tries the folder anew, and does without it.
+      this.#alerts = undefined;
+      throw error;
+    }
+  }
+
+  async #look(snapshot: ServiceSnapshot): Promise<void> {
     const { context: { env, signal }, store, loaded } = this.#parts;
     const alerts = await this.#current();
-    if (!alerts || isTakenCareOf(snapshot)) return;
+    if (isTakenCareOf(snapshot)) return;
     const { config } = loaded();
     const limit = AbortSignal.any([signal, AbortSignal.timeout(6 * PATIENCE)]);
     const facts = await withAlertFacts(snapshot, { config, env, store, signal: limit });
@@ -52,13 +68,22 @@ export class AlertWatch {
   }
 
   /** Built again after a reload, since the channels may be others. */
-  async #current(): Promise<Alerts | undefined> {
-    const { context, loaded } = this.#parts;
+  async #current(): Promise<Alerts> {
+    const { context: { env, clock }, loaded } = this.#parts;
     const now = loaded();
-    if (this.#alerts?.loaded !== now) {
-      this.#alerts = { loaded: now, alerts: await openAlerts(now.config, context) };
+    if (this.#alerts?.loaded === now) return this.#alerts.alerts;
+    const alerts = await openAlerts(now.config, { env, clock, memory: this.#memory });
+    this.#alerts = { loaded: now, alerts };
+    this.#warn(alerts.unkept);
+    return alerts;
+  }
+
+  #warn(unkept: string | undefined): void {
+    const { log, loaded } = this.#parts;
+    if (unkept !== undefined && unkept !== this.#warned) {
+      log.warning("alert.not_kept", unkept, { cluster: loaded().config.cluster });
     }
-    return this.#alerts.alerts;
+    this.#warned = unkept;
   }
 
   async #tell({ manager }: Alerts, signal: AbortSignal): Promise<void> {

@@ -13,7 +13,9 @@ import { Heartbeat } from "../../service/alerts/channels/heartbeat.ts";
 import { WebhookChannel } from "../../service/alerts/channels/webhook_channel.ts";
 import { DeliveryError } from "../../service/alerts/delivery_error.ts";
 import { DurableFolder } from "../../service/alerts/queue/durable_folder.ts";
-import { DiskFolder } from "../../service/alerts/queue/folder_files.ts";
+import { DiskFolder, type FolderFiles } from "../../service/alerts/queue/folder_files.ts";
+import { MemoryFiles } from "../../service/alerts/queue/memory_files.ts";
+import { type OpenedFiles, openFiles } from "../../service/alerts/queue/open_files.ts";
 import { isQuietTime, type QuietTime } from "../../service/alerts/quiet_times.ts";
 import { confirmLooks } from "../../service/alerts/rules/evaluate_rules.ts";
 import type { RuleLimits } from "../../service/alerts/rules/rule.ts";
@@ -25,20 +27,30 @@ export interface Alerts {
   readonly channels: readonly Channel[];
   readonly heartbeat: Heartbeat | undefined;
   readonly limits: RuleLimits;
+  /** What people are to be warned of: alerts are sent, but nowhere kept. */
+  readonly unkept: string | undefined;
+}
+
+/** What {@link openAlerts} works with. */
+export interface AlertParts {
+  readonly env: Environment;
+  readonly clock: Clock;
+  /** Keeps alerts where no folder can; those who open again give the same. */
+  readonly memory?: FolderFiles;
 }
 
 type AlertConfig = Config["alerts"];
 
+const UNKEPT = "they are sent, but once this process has ended, none that failed is sent again, " +
+  "and none is told apart from earlier ones";
+
 const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"];
 
-/** Contacts nobody. Undefined when there is no folder to keep alerts in: no HOME, for one. */
-export async function openAlerts(
-  config: Config,
-  { env, clock }: { readonly env: Environment; readonly clock: Clock },
-): Promise<Alerts | undefined> {
-  const base = stateFolder(config, env);
-  if (base === undefined) return undefined;
-  const folder = new DurableFolder(new DiskFolder(`${base}/alerts`), { now: () => clock.now() });
+/** Contacts nobody. Where no folder can be written, alerts are kept in memory. */
+export async function openAlerts(config: Config, parts: AlertParts): Promise<Alerts> {
+  const { clock } = parts;
+  const { files, fault } = await openKept(config, parts);
+  const folder = new DurableFolder(files, { now: () => clock.now() });
   const channels = await openChannels(config, clock);
   const { alerts, cluster } = config;
   const quiet = alerts.quiet.map(quietTime);
@@ -52,7 +64,25 @@ export async function openAlerts(
       confirmLooks,
     },
   });
-  return { manager, channels, heartbeat: await openHeartbeat(config), limits: limitsOf(config) };
+  const heartbeat = await openHeartbeat(config);
+  // Where nobody is told anything, there is nothing to warn of.
+  const unkept = fault !== undefined && channels.length > 0 ? `${fault}: ${UNKEPT}` : undefined;
+  return { manager, channels, heartbeat, limits: limitsOf(config), unkept };
+}
+
+/** The folder of the disk, or why it cannot be that. */
+async function openKept(
+  config: Config,
+  { env, clock, memory = new MemoryFiles({ now: () => clock.now() }) }: AlertParts,
+): Promise<OpenedFiles> {
+  const base = stateFolder(config, env);
+  if (base === undefined) {
+    const hint = "set HOME, XDG_STATE_HOME or STATE_DIRECTORY";
+    return { files: memory, fault: `alerts have no folder to be kept in (${hint})` };
+  }
+  const { files, fault } = await openFiles(new DiskFolder(`${base}/alerts`), memory);
+  if (fault === undefined) return { files, fault };
+  return { files, fault: `alerts cannot be kept in ${base}/alerts (${fault})` };
 }
 
 /** Every channel of the configuration, e-mail first. */

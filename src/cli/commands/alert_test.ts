@@ -14,11 +14,8 @@ type Line = CommandOf<"alert test">;
 export const alertTest: Command<Line> = async (line, context) => {
   const { config } = await loadSettings(context);
   const alerts = await openAlerts(config, context);
-  if (!alerts) {
-    throw new ConfigError(
-      "alerts have no folder to be kept in",
-      "set HOME, XDG_STATE_HOME or STATE_DIRECTORY",
-    );
+  if (alerts.unkept !== undefined) {
+    context.terminal.stderr.write(`warning: ${escapeControl(alerts.unkept)}\n`);
   }
   const results = await test(alerts, { line, context });
   print(results, context);

@@ -21,8 +21,11 @@ async function configOf(text: string): Promise<Config> {
 }
 
 async function open(text: string) {
-  const env = { HOME: "/nowhere" };
-  return (await openAlerts(await configOf(text), { env, clock: systemClock }))!;
+  return await openAt({ HOME: "/dev/null" }, text);
+}
+
+async function openAt(env: Readonly<Record<string, string>>, text: string) {
+  return await openAlerts(await configOf(text), { env, clock: systemClock });
 }
 
 Deno.test("openAlerts() names channels by their name, or by kind and place", async () => {
@@ -67,9 +70,35 @@ alerts: { rules: { full_max_age: 26h, disk_free: 5%, drill_max_age: 35d, schedul
   assert.equal(limits.pruneMaxAge, 192 * HOUR);
 });
 
-Deno.test("openAlerts() has nothing where no folder can be", async () => {
-  const config = await configOf("cluster: main\n");
-  assert.equal(await openAlerts(config, { env: {}, clock: systemClock }), undefined);
+const HOOK = 'alerts: { webhooks: [{ url: "https://a.test/" }] }\n';
+
+Deno.test("openAlerts() keeps alerts in the state folder, and has nothing to warn of", async () => {
+  const folder = await Deno.makeTempDir();
+  const { unkept, manager } = await openAt({ STATE_DIRECTORY: folder }, HOOK);
+  assert.equal(unkept, undefined);
+  const finding = { rule: "disk_low", subject: "x", severity: "critical", title: "x" } as const;
+  await manager.look({ findings: [finding], covers: () => true });
+  const again = await openAt({ STATE_DIRECTORY: folder }, HOOK);
+  assert.equal((await again.manager.openAlerts()).length, 1);
+  assert.match(await Deno.readTextFile(`${folder}/main/alerts/alerts.json`), /disk_low/);
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("openAlerts() names the folder that cannot be written, and why", async () => {
+  const { unkept } = await openAt({ STATE_DIRECTORY: "/dev/null" }, HOOK);
+  assert.match(
+    unkept!,
+    /^alerts cannot be kept in \/dev\/null\/main\/alerts \(Not a directory\): they are sent, /,
+  );
+});
+
+Deno.test("openAlerts() says how to have a folder where none can be", async () => {
+  const { unkept } = await openAt({}, HOOK);
+  assert.match(unkept!, /^alerts have no folder to be kept in \(set HOME, .*\): they are sent, /);
+});
+
+Deno.test("openAlerts() has nothing to warn of where nobody is told anything", async () => {
+  assert.equal((await openAt({ HOME: "/dev/null" }, "cluster: main\n")).unkept, undefined);
 });
 
 const WRONG = [

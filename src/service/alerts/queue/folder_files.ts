@@ -53,6 +53,23 @@ export class DiskFolder implements FolderFiles {
     await Deno.mkdir(this.#folder, { recursive: true, mode: FOLDER_MODE });
   }
 
+  /**
+   * Makes the folder if it is absent, and tries whether this user can do in it what alerts need.
+   *
+   * @throws what the disk says, when the folder or a file of it is somebody else's, or it is full.
+   */
+  async probe(): Promise<void> {
+    await this.prepare();
+    for (const { name } of await this.list()) await this.#probeFile(name);
+    const temporary = `tmp-${crypto.randomUUID()}`;
+    try {
+      await this.write(temporary, "probe\n");
+      await this.sync(temporary);
+    } finally {
+      await this.remove(temporary);
+    }
+  }
+
   /** See {@link FolderFiles}. */
   async write(name: string, text: string): Promise<void> {
     await Deno.writeTextFile(this.#path(name), text, { mode: FILE_MODE });
@@ -111,6 +128,15 @@ export class DiskFolder implements FolderFiles {
     } finally {
       await file.unlock();
     }
+  }
+
+  /** What is replaced need only be read; a lock is written to. Other files are not looked at. */
+  async #probeFile(name: string): Promise<void> {
+    const isLock = name.endsWith(".lock");
+    if (!isLock && !name.endsWith(".json")) return;
+    const file = await Deno.open(this.#path(name), { read: !isLock, write: isLock })
+      .catch(ignoreMissing);
+    file?.close();
   }
 
   #path(name: string): string {
