@@ -1,6 +1,7 @@
 import { type Fault, formatPath, type KeyPath, type Layer, valueAt, withValue } from "./layer.ts";
 import { holdsSecret } from "./secrets.ts";
 import { type YamlLayer, yamlLayer } from "./yaml_layer.ts";
+import { toldReason } from "../log/told_reason.ts";
 
 /**
  * Reads a configuration file; undefined when it is absent and not required.
@@ -78,6 +79,5 @@ export async function readSecretFile(file: string): Promise<string> {
 
 /** Why a file cannot be read: `No such file or directory`. */
 export function reasonOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text.replace(/ \(os error \d+\).*$/s, "");
+  return toldReason(error).replace(/ \(os error \d+\).*$/s, "");
 }

@@ -6,6 +6,7 @@
  */
 import type { Sink } from "@logtape/logtape";
 import { formatRecord, type LogRecord } from "./format_record.ts";
+import { toldReason } from "./told_reason.ts";
 
 export type { LogRecord } from "./format_record.ts";
 
@@ -103,7 +104,7 @@ export async function openLog(options: LogOptions): Promise<Log> {
     const fileLine = (record: LogRecord) => line(record, "json");
     const sink = await fileSink(options.file, { fileLine, maxSize: options.fileBytes });
     sinks["file"] = guarded(options.fileLevel ?? "INFO", sink, (error) => {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = toldReason(error);
       log.warning("log.file_failed", `the log file ${options.file} cannot be written: ${reason}`);
     });
   }

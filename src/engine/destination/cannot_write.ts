@@ -1,7 +1,9 @@
 import { DestinationError } from "../../domain/errors.ts";
+import { toldReason } from "../../log/told_reason.ts";
 
 /** A failed system call on the destination, as people should read it. */
 export function cannotWrite(path: string, error: unknown): DestinationError {
-  const reason = error instanceof Error ? error.message : String(error);
-  return new DestinationError(`cannot write ${path}: ${reason}`, undefined, { cause: error });
+  return new DestinationError(`cannot write ${path}: ${toldReason(error)}`, undefined, {
+    cause: error,
+  });
 }

@@ -1,4 +1,5 @@
 import { kill } from "node:process";
+import { toldReason } from "../../log/told_reason.ts";
 
 /** What is at a path that a restore is to fill. */
 export type FolderState =
@@ -20,7 +21,7 @@ export async function inspectFolder(path: string): Promise<FolderState> {
     return { state: "unusable", reason: await occupied(path, names.sort()) };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return await absent(path);
-    return { state: "unusable", reason: `${path} cannot be read: ${message(error)}` };
+    return { state: "unusable", reason: `${path} cannot be read: ${toldReason(error)}` };
   }
 }
 
@@ -55,8 +56,4 @@ function isAlive(pid: number): boolean {
   } catch (error) {
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
-}
-
-function message(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
