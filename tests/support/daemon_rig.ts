@@ -1,4 +1,5 @@
 import { cleanEnvironment, spawnCli } from "./run_cli.ts";
+import { removeTree } from "./remove_tree.ts";
 
 /** One event of a daemon's log. */
 export interface DaemonEvent {
@@ -130,6 +131,6 @@ export class DaemonFolder implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.path, { recursive: true });
+    await removeTree(this.path);
   }
 }

@@ -11,6 +11,7 @@ import { StreamSource } from "../../src/postgres/replication/stream_base_backup.
 import { SqlServer } from "../../src/postgres/sql_server.ts";
 import { DirectoryStore } from "../../src/storage/directory.ts";
 import { type Cluster, makeServerFolder } from "./postgres_cluster.ts";
+import { removeTree } from "./remove_tree.ts";
 
 /** Closes the server's connections and removes the folder when it is disposed. */
 export class FilesRig implements AsyncDisposable {
@@ -86,6 +87,6 @@ export class FilesRig implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#codecs.close();
     await this.#server.close();
-    await Deno.remove(this.folder, { recursive: true });
+    await removeTree(this.folder);
   }
 }

@@ -13,6 +13,7 @@ import { SqlServer } from "../../src/postgres/sql_server.ts";
 import { DirectoryStore } from "../../src/storage/directory.ts";
 import { type ClusterMajor, clusterMajors } from "./postgres_binaries.ts";
 import { type Cluster, giveToServer, makeServerFolder } from "./postgres_cluster.ts";
+import { removeTree } from "./remove_tree.ts";
 
 const ZSTD = { algorithm: "zstd", level: 1 } as const;
 
@@ -133,6 +134,6 @@ export class IncrementWorld implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#codecs.close();
     await this.#server.close();
-    await Deno.remove(this.folder, { recursive: true });
+    await removeTree(this.folder);
   }
 }

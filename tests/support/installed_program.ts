@@ -8,6 +8,7 @@ import { runAsServer } from "./postgres_process.ts";
 import { bundle } from "../tasks/bundle.ts";
 import { giveToServer, makeServerFolder, serverUser } from "./server_user.ts";
 import type { CliResult } from "./run_cli.ts";
+import { removeTree } from "./remove_tree.ts";
 
 /** A program in a folder of its own. */
 export class InstalledProgram implements AsyncDisposable {
@@ -58,7 +59,7 @@ export class InstalledProgram implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.folder, { recursive: true });
+    await removeTree(this.folder);
   }
 
   async #bundle(): Promise<void> {

@@ -13,6 +13,7 @@ import {
   FakeSource,
 } from "./fake_base_backup.ts";
 import { BACKUP_FOLDER, type Rig } from "./physical_backups.ts";
+import { removeTree } from "./remove_tree.ts";
 
 /** What a test is given. */
 export interface World extends Rig {
@@ -29,7 +30,7 @@ export function physicalTest(title: string, run: (world: World) => Promise<void>
     try {
       await run({ store: new MemoryStore(), codecs, folder });
     } finally {
-      await Deno.remove(folder, { recursive: true });
+      await removeTree(folder);
     }
   });
 }

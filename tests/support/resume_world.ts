@@ -12,6 +12,7 @@ import { takeFilesBackup } from "../../src/engine/physical/files/take_files_back
 import type { FileBackup } from "../../src/postgres/postgres.ts";
 import type { ObjectStore } from "../../src/storage/storage.ts";
 import { bytesOf, content } from "./bodies.ts";
+import { removeTree } from "./remove_tree.ts";
 
 const SYSTEM = "7000000000000000001";
 /** Long enough to be alone in its chunk. */
@@ -111,6 +112,6 @@ export class ResumeWorld implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#codecs.close();
-    await Deno.remove(this.#folder, { recursive: true });
+    await removeTree(this.#folder);
   }
 }

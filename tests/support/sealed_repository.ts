@@ -1,6 +1,7 @@
 /** Looking into an encrypted repository: what of it is readable, and its documented script. */
 import { SEALED_MAGIC } from "../../src/domain/sealed_form.ts";
 import { PROJECT_ROOT } from "./paths.ts";
+import { removeTree } from "./remove_tree.ts";
 
 /** An object of a repository in a folder. */
 export interface StoredFile {
@@ -124,6 +125,6 @@ export class DocumentedScript implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.#folder, { recursive: true });
+    await removeTree(this.#folder);
   }
 }

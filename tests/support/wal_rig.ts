@@ -9,6 +9,7 @@ import { MemoryStore } from "../../src/storage/memory.ts";
 import { type EncodedWalFile, encodeWalFile } from "../../src/engine/wal/encode_wal_file.ts";
 import type { WalPushParts } from "../../src/engine/wal/wal_push.ts";
 import { TEST_SYSTEM } from "./wal_segments.ts";
+import { removeTree } from "./remove_tree.ts";
 
 /** Where the rig archives to. */
 export const PLACE = { cluster: "main", systemIdentifier: TEST_SYSTEM } as const;
@@ -49,7 +50,7 @@ export class WalRig implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Deno.remove(this.folder, { recursive: true });
+    await removeTree(this.folder);
   }
 }
 

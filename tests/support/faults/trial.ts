@@ -5,6 +5,7 @@ import { cleanEnvironment, type CliResult, programWords } from "../run_cli.ts";
 import { S3Server } from "../s3_server/s3_server.ts";
 import type { StoredObject } from "../s3_server/stored_object.ts";
 import { makeServerFolder } from "../server_user.ts";
+import { removeTree } from "../remove_tree.ts";
 
 /** Where keys begin in the bucket. */
 export const PREFIX = "backupctl/";
@@ -146,18 +147,6 @@ export class Trial implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.server[Symbol.asyncDispose]();
     await removeTree(this.folder);
-  }
-}
-
-/** Whoever was started by a run that was killed may still write there for a moment. */
-async function removeTree(folder: string): Promise<void> {
-  for (let turn = 1;; turn++) {
-    try {
-      return await Deno.remove(folder, { recursive: true });
-    } catch (error) {
-      if (turn === 100) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
   }
 }
 
