@@ -127,7 +127,7 @@ export class RunJournal {
   /** Renames the journal, so that others go on writing a new one while this one is delivered. */
   async #setAside(): Promise<void> {
     const path = `${this.#folder}/${JOURNAL}`;
-    if (await Deno.stat(path).catch(ignoreMissing) === undefined) return;
+    if (await Deno.stat(path).catch(ignoreClosed) === undefined) return;
     await this.#locked(async () => {
       const waiting = (await this.#files()).filter((name) => name !== JOURNAL);
       const last = Number(/^runs-(\d+)-/.exec(waiting.at(-1) ?? "")?.[1] ?? 0);
@@ -144,7 +144,7 @@ export class RunJournal {
       const names = entries.map(({ name }) => name).filter((name) => /^runs.*\.jsonl$/.test(name));
       return names.sort();
     } catch (error) {
-      ignoreMissing(error);
+      ignoreClosed(error);
       return [];
     }
   }
@@ -183,6 +183,11 @@ function parseLines(text: string): { entries: JournalEntry[]; unreadable: number
 
 async function readIfThere(path: string): Promise<string> {
   return await Deno.readTextFile(path).catch(ignoreMissing) ?? "";
+}
+
+/** In a folder that is closed to this user, nothing of this user's waits. */
+function ignoreClosed(error: unknown): undefined {
+  if (!(error instanceof Deno.errors.PermissionDenied)) ignoreMissing(error);
 }
 
 function ignoreMissing(error: unknown): undefined {

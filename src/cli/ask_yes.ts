@@ -1,4 +1,5 @@
 import { UsageError } from "../domain/errors.ts";
+import { orAborted } from "../domain/or_aborted.ts";
 import type { Context } from "./context.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -22,17 +23,4 @@ export async function askYes(
   signal.throwIfAborted();
   if (length === null) throw new UsageError("nobody answered", "--yes does not ask");
   return /^\s*y(es)?\s*$/i.test(new TextDecoder().decode(buffer.subarray(0, length)));
-}
-
-/** A terminal cannot be told that nobody waits for it any more. */
-async function orAborted<T>(reading: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  if (signal.aborted) onAbort();
-  try {
-    return await Promise.race([reading, promise]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
-  }
 }

@@ -1,6 +1,6 @@
 import type { Bytes } from "../domain/bytes.ts";
 import { KeyError } from "../domain/errors.ts";
-import { toldReason } from "../log/told_reason.ts";
+import { briefReason } from "../log/told_reason.ts";
 
 /** Longer than any file of identities that a person keeps. */
 const LIMIT_BYTES = 1024 * 1024;
@@ -18,7 +18,7 @@ let fromInput: Promise<string> | undefined;
 export async function readIdentities(file: string): Promise<readonly string[]> {
   const name = file === STANDARD_INPUT ? "standard input" : `the identity file ${file}`;
   const text = await readText(file).catch((cause) => {
-    const reason = toldReason(cause).replace(/ \(os error.*$/s, "");
+    const reason = briefReason(cause);
     throw new KeyError(`${name} cannot be read: ${reason}`, undefined, { cause });
   });
   const lines = text.split(/\r?\n/).map((line) => line.trim());

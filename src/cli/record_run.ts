@@ -82,7 +82,7 @@ async function deliver(
   const metadata = await openMetadata(config, context);
   if (!metadata) return undefined;
   try {
-    if (journal && await canKeep(folder!)) {
+    if (journal) {
       const { recorded, reason } = await journal.record(run, metadata.index);
       if (!recorded) return `${messageOf(reason)}; the run waits in ${folder} for the next one`;
     } else await metadata.index.recordRun(run);
@@ -97,11 +97,6 @@ async function deliver(
   } finally {
     await metadata.close();
   }
-}
-
-/** Where nothing can wait, a run is told at once or not at all. */
-async function canKeep(folder: string): Promise<boolean> {
-  return await Deno.mkdir(folder, { recursive: true, mode: 0o700 }).then(() => true, () => false);
 }
 
 /** A failed run has its own error on the screen already. */

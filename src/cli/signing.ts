@@ -8,7 +8,7 @@ import { Signatures } from "../catalog/signatures.ts";
 import type { Config } from "../config/config.ts";
 import { SigningKey, TrustedKeys } from "../crypto/crypto.ts";
 import { ConfigError, KeyError } from "../domain/errors.ts";
-import { toldReason } from "../log/told_reason.ts";
+import { briefReason } from "../log/told_reason.ts";
 import type { ObjectStore } from "../storage/storage.ts";
 import { signedMemory } from "./signed_memory.ts";
 
@@ -85,7 +85,7 @@ async function readPrivate(file: string): Promise<string> {
       return await Deno.readTextFile(file);
     }
   } catch (cause) {
-    const reason = toldReason(cause).replace(/ \(os error.*$/s, "");
+    const reason = briefReason(cause);
     throw new KeyError(`the signing key ${file} cannot be read: ${reason}`, undefined, { cause });
   }
   throw new KeyError(`the signing key ${file} may be read by others`, `chmod 600 ${file}`);

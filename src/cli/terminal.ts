@@ -1,4 +1,5 @@
 import { RunFailedError } from "../domain/errors.ts";
+import { briefReason } from "../log/told_reason.ts";
 
 /** One of the two standard outputs. */
 export interface Output {
@@ -111,7 +112,7 @@ class StandardOutput implements Output {
       if (error instanceof Deno.errors.WouldBlock) return waitABit();
       this.#closed = true;
       if (error instanceof Deno.errors.BrokenPipe || !this.#required) return undefined;
-      const reason = error instanceof Error ? error.message.replace(/ \(os error.*$/s, "") : error;
+      const reason = briefReason(error);
       throw new RunFailedError(
         `standard output cannot be written: ${reason}`,
         "is the disk behind it full?",

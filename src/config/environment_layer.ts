@@ -1,6 +1,7 @@
 import * as v from "valibot";
 import { nearest } from "../domain/nearest.ts";
-import { readSecretFile, reasonOf } from "./file_layer.ts";
+import { briefReason } from "../log/told_reason.ts";
+import { readSecretFile } from "./file_layer.ts";
 import { type Fault, type KeyPath, type Layer, type Tree, withValue } from "./layer.ts";
 import { CONFIG_SCHEMA } from "./schema.ts";
 import { yamlLayer } from "./yaml_layer.ts";
@@ -112,7 +113,7 @@ class LayerBuilder {
     try {
       this.set(name, { variable, text: await readSecretFile(file) });
     } catch (error) {
-      const message = `the file ${JSON.stringify(file)} cannot be read: ${reasonOf(error)}`;
+      const message = `the file ${JSON.stringify(file)} cannot be read: ${briefReason(error)}`;
       this.faults.push({ place: placeOf(name), path: variable.path, message });
     }
   }

@@ -1,7 +1,7 @@
 import { type Fault, formatPath, type KeyPath, type Layer, valueAt, withValue } from "./layer.ts";
 import { holdsSecret } from "./secrets.ts";
 import { type YamlLayer, yamlLayer } from "./yaml_layer.ts";
-import { toldReason } from "../log/told_reason.ts";
+import { briefReason } from "../log/told_reason.ts";
 
 /**
  * Reads a configuration file; undefined when it is absent and not required.
@@ -22,7 +22,11 @@ export async function fileLayer(
     return { ...read, faults: [...read.faults, { place: file, path: [], message }] };
   } catch (error) {
     if (!required && await isAbsent(file, error)) return undefined;
-    const fault: Fault = { place: file, path: [], message: `cannot be read: ${reasonOf(error)}` };
+    const fault: Fault = {
+      place: file,
+      path: [],
+      message: `cannot be read: ${briefReason(error)}`,
+    };
     return { layer: { tree: {}, place: () => file }, faults: [fault] };
   }
 }
@@ -64,7 +68,7 @@ export async function withSecretFiles(
       tree = withValue(tree, target, await readSecretFile(file));
       places.set(formatPath(target), path);
     } catch (error) {
-      const message = `the file ${JSON.stringify(file)} cannot be read: ${reasonOf(error)}`;
+      const message = `the file ${JSON.stringify(file)} cannot be read: ${briefReason(error)}`;
       faults.push({ place: layer.place(path), path, message });
     }
   }
@@ -75,9 +79,4 @@ export async function withSecretFiles(
 /** What a file holds, without the line feed at its end. */
 export async function readSecretFile(file: string): Promise<string> {
   return (await Deno.readTextFile(file)).replace(/\r?\n$/, "");
-}
-
-/** Why a file cannot be read: `No such file or directory`. */
-export function reasonOf(error: unknown): string {
-  return toldReason(error).replace(/ \(os error \d+\).*$/s, "");
 }

@@ -10,3 +10,8 @@ export function toldReason(error: unknown): string {
   if (access === "write") return "this executable never writes there (docs/permissions.md)";
   return "this executable may not do that (docs/permissions.md)";
 }
+
+/** The same where the message names the file already: `No such file or directory`. */
+export function briefReason(error: unknown): string {
+  return toldReason(error).replace(/ \(os error \d+\).*$/s, "");
+}

@@ -6,6 +6,7 @@
  */
 import type { Config, Environment } from "../../config/config.ts";
 import type { Clock } from "../../domain/clock.ts";
+import { briefReason } from "../../log/told_reason.ts";
 import { AlertManager } from "../../service/alerts/alert_manager.ts";
 import type { Channel } from "../../service/alerts/channels/channel.ts";
 import { EmailChannel } from "../../service/alerts/channels/email_channel.ts";
@@ -164,7 +165,7 @@ async function readFile(file: string | undefined): Promise<string | undefined> {
   try {
     return await Deno.readTextFile(file);
   } catch (error) {
-    const reason = error instanceof Error ? error.message.replace(/ \(os error.*$/s, "") : "?";
+    const reason = briefReason(error);
     throw new DeliveryError(`${file} cannot be read: ${reason}`, {
       hint: "the alerts section of the configuration names it; may this user read it?",
       cause: error,

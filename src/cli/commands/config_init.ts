@@ -1,6 +1,6 @@
 import { dirname } from "node:path";
 import { DestinationError } from "../../domain/errors.ts";
-import { toldReason } from "../../log/told_reason.ts";
+import { briefReason } from "../../log/told_reason.ts";
 import { type Command, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
 import { SAMPLE_CONFIG } from "../sample_config.ts";
@@ -22,7 +22,7 @@ export const configInit: Command<CommandOf<"config init">> = async (
         { cause: error },
       );
     }
-    const reason = toldReason(error).replace(/ \(os error.*$/s, "");
+    const reason = briefReason(error);
     throw new DestinationError(`${file} cannot be written: ${reason}`, undefined, { cause: error });
   }
   if (quiet && output !== "json") return 0;

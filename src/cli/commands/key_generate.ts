@@ -1,6 +1,6 @@
 import { generateIdentity, generateSigningKey } from "../../crypto/crypto.ts";
 import { DestinationError } from "../../domain/errors.ts";
-import { toldReason } from "../../log/told_reason.ts";
+import { briefReason } from "../../log/told_reason.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
 
@@ -58,7 +58,7 @@ async function writeKey(file: string, text: string): Promise<void> {
         { cause },
       );
     }
-    const reason = toldReason(cause).replace(/ \(os error.*$/s, "");
+    const reason = briefReason(cause);
     throw new DestinationError(`${file} cannot be written: ${reason}`, undefined, { cause });
   }
 }

@@ -7,6 +7,7 @@
  */
 import { lookup } from "node:dns/promises";
 import { BlockList, isIP } from "node:net";
+import { orAborted } from "../../../domain/or_aborted.ts";
 import { DeliveryError } from "../delivery_error.ts";
 
 /** An address that may be connected to. */
@@ -99,18 +100,13 @@ async function addressesOf(
   const family = isIP(name);
   if (family === 4 || family === 6) return [{ address: name, family }];
   signal?.throwIfAborted();
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const abort = () => reject(signal!.reason);
-  signal?.addEventListener("abort", abort, { once: true });
   try {
-    return await Promise.race([resolver(name), aborted]);
+    return await orAborted(resolver(name), signal);
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new DeliveryError(`the name ${name} cannot be resolved`, {
       hint: "is it spelt right, and does this machine reach its name server?",
       cause: error,
     });
-  } finally {
-    signal?.removeEventListener("abort", abort);
   }
 }

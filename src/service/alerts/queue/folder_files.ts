@@ -37,7 +37,7 @@ export interface FolderFiles {
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 /** Milliseconds between two tries to get a lock: a lock that is waited for would hold a thread. */
-const LOCK_PAUSE = 50;
+export const LOCK_PAUSE = 50;
 
 /** A folder on this machine's disk. */
 export class DiskFolder implements FolderFiles {

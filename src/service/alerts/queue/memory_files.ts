@@ -1,8 +1,5 @@
 import { pause } from "../../../domain/pause.ts";
-import type { FolderEntry, FolderFiles } from "./folder_files.ts";
-
-/** Milliseconds between two tries to get a lock. */
-const LOCK_PAUSE = 50;
+import { type FolderEntry, type FolderFiles, LOCK_PAUSE } from "./folder_files.ts";
 
 interface File {
   readonly text: string;

@@ -1,3 +1,4 @@
+import { briefReason } from "../../../log/told_reason.ts";
 import type { DiskFolder, FolderFiles } from "./folder_files.ts";
 
 /** Where alerts are kept. */
@@ -16,7 +17,6 @@ export async function openFiles(disk: DiskFolder, memory: FolderFiles): Promise<
     await disk.probe();
     return { files: disk, fault: undefined };
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    return { files: memory, fault: text.replace(/ \(os error.*$/s, "") };
+    return { files: memory, fault: briefReason(error) };
   }
 }
