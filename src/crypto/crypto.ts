@@ -8,6 +8,7 @@
 export { checkRecipients, generateIdentity, unwrapKey, wrapKey } from "./age_keys.ts";
 export { newDataKey, nextSecret } from "./data_key.ts";
 export type { DataKey, KeyStep } from "./data_key.ts";
+export type { HeldObject } from "./held_object.ts";
 export { KeyRing } from "./key_ring.ts";
 export { ObjectOpener } from "./object_opener.ts";
 export { ObjectSealer } from "./object_sealer.ts";

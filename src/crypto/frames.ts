@@ -9,10 +9,10 @@ import {
   writeFrameHead,
 } from "./seal_format.ts";
 
-/** What the frames of one object are sealed with. */
+/** What a frame of an object is sealed with. */
 export interface FrameSeal {
   readonly key: CryptoKey;
-  /** Of the object's header. */
+  /** Of what stands in front of the object's frames. */
   readonly digest: Bytes;
 }
 
@@ -27,32 +27,37 @@ export async function importKey(secret: Bytes): Promise<CryptoKey> {
   return await crypto.subtle.importKey("raw", secret, "AES-GCM", false, ["encrypt", "decrypt"]);
 }
 
-/** How long a frame of so many plain bytes is as it is stored. */
-export function frameBytes(plainBytes: number): number {
-  return FRAME_HEAD_BYTES + plainBytes + FRAME_TAG_BYTES;
+/** A frame in two parts, as they are stored one behind the other. */
+export interface SealedFrame {
+  readonly head: Bytes;
+  /** In a buffer of its own. */
+  readonly sealed: Bytes;
 }
 
-/** @returns the frame as it is stored. */
+/** Seals a frame. @param part.plain is copied before this returns. */
 export async function sealFrame(
-  seal: FrameSeal,
-  part: FramePlace & { readonly plain: Bytes },
-): Promise<Bytes> {
-  const frame = new Uint8Array(frameBytes(part.plain.length));
-  await sealFrameInto(frame, seal, part);
-  return frame;
-}
-
-/** Writes the frame as it is stored. @param into has {@link frameBytes} of it. */
-export async function sealFrameInto(
-  into: Bytes,
   { key, digest }: FrameSeal,
   { index, last, plain }: FramePlace & { readonly plain: Bytes },
-): Promise<void> {
+): Promise<SealedFrame> {
   const parameters = { name: "AES-GCM", iv: frameNonce(index, last), additionalData: digest };
   const sealed = new Uint8Array(await crypto.subtle.encrypt(parameters, key, plain));
-  into.set(writeFrameHead(plain.length, last));
-  into.set(sealed, FRAME_HEAD_BYTES);
-  discard(sealed);
+  return { head: writeFrameHead(plain.length, last), sealed };
+}
+
+/** Puts frames where they are to be, one behind the other, and gives back their memory. */
+export function placeFrames(into: Bytes, frames: readonly SealedFrame[]): void {
+  let at = 0;
+  for (const { head, sealed } of frames) {
+    into.set(head, at);
+    into.set(sealed, at += head.length);
+    at += sealed.length;
+    discard(sealed);
+  }
+}
+
+/** How many bytes frames take up. */
+export function framesBytes(frames: readonly SealedFrame[]): number {
+  return frames.reduce((bytes, { head, sealed }) => bytes + head.length + sealed.length, 0);
 }
 
 /** @throws {IntegrityError} when it is not the frame that was sealed for this place. */

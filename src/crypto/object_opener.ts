@@ -1,6 +1,6 @@
 import type { Bytes } from "../domain/bytes.ts";
 import { IntegrityError } from "../domain/errors.ts";
-import { FrameReader, type FrameSeal, importKey, openFrame } from "./frames.ts";
+import { FrameReader, type FrameSeal, importKey, openFrame, type StoredFrame } from "./frames.ts";
 import { InOrder } from "./in_order.ts";
 import type { KeyRing } from "./key_ring.ts";
 import { readSealHeader } from "./seal_format.ts";
@@ -32,11 +32,11 @@ export class ObjectOpener {
   /** Opens an object as it comes; ends only when its last frame was there. */
   stream(name: string): TransformStream<Bytes, Bytes> {
     const reader = new FrameReader();
-    let seal: FrameSeal | undefined;
+    let sealOf: ((frame: StoredFrame) => FrameSeal) | undefined;
     let head: Bytes = new Uint8Array(0);
     let frames: InOrder<Bytes>;
     const push = async (bytes: Bytes) => {
-      for (const frame of reader.push(bytes)) await frames.push(openFrame(seal!, frame));
+      for (const frame of reader.push(bytes)) await frames.push(openFrame(sealOf!(frame), frame));
     };
     return new TransformStream<Bytes, Bytes>({
       start(controller) {
@@ -45,17 +45,18 @@ export class ObjectOpener {
         });
       },
       transform: async (chunk) => {
-        if (seal) return await push(chunk);
+        if (sealOf) return await push(chunk);
         head = appended(head, chunk);
         const read = readSealHeader(head);
         if (!read) return;
         const key = await importKey(await this.#ring.objectKey(read.header, name));
-        seal = { key, digest: read.digest };
+        const { digest, lastDigest } = read;
+        sealOf = ({ last }) => ({ key, digest: last ? lastDigest : digest });
         await push(head.subarray(read.bytes));
         head = new Uint8Array(0);
       },
       async flush() {
-        if (!seal) throw new IntegrityError("the sealed object is cut short in its header");
+        if (!sealOf) throw new IntegrityError("the sealed object is cut short in its header");
         reader.end();
         await frames.end();
       },

@@ -5,8 +5,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { Bytes } from "../domain/bytes.ts";
-import { MiB } from "../domain/bytes.ts";
+import { type Bytes, joinBytes, MiB } from "../domain/bytes.ts";
 import { IntegrityError, RepositoryError } from "../domain/errors.ts";
 import { isSealed, SEALED_MAGIC } from "../domain/sealed_form.ts";
 
@@ -21,13 +20,19 @@ export const FRAME_HEAD_BYTES = 4;
 /** No key is stepped further than this: a forged header must not keep a reader busy. */
 export const MAX_STEP = 100_000;
 
-/** The version of the form stands behind the name. */
-const MAGIC = [...SEALED_MAGIC, 1] as const;
-const PREFIX_BYTES = MAGIC.length + 4;
+/** What stands in front of the header's JSON: the name, the version of the form, the length. */
+const VERSION_AT = SEALED_MAGIC.length;
+const LENGTH_AT = VERSION_AT + 1;
+const PREFIX_BYTES = LENGTH_AT + 4;
+/** The header, then the frames. */
+const PLAIN_FORM = 1;
+/** A tag between them, which is known only when all else is sealed. */
+const TAGGED_FORM = 2;
+const TAG_BYTES = 32;
 const MAX_HEADER_BYTES = 64 * 1024;
 const LAST = 0x8000_0000;
 
-/** What stands in front of the frames. It is authenticated with every frame. */
+/** What stands in front of the frames. It is authenticated with them. */
 export interface SealHeader {
   /** Of the data key: 32 hexadecimal digits. */
   readonly keyId: string;
@@ -37,7 +42,10 @@ export interface SealHeader {
   readonly salt: string;
   /** The data key as an age file, in base64. */
   readonly wrapped: string;
-  /** WAL: tells whether two objects hold the same file, to who knows the cluster's secret. */
+  /**
+   * WAL: tells whether two objects hold the same file, to who knows the cluster's secret. It stands
+   * behind the JSON; in objects of form 1 within it.
+   */
   readonly tag?: string;
   /** What readers without a key need to know, such as the branches of a timeline. */
   readonly text?: string;
@@ -48,23 +56,43 @@ export interface ReadHeader {
   readonly header: SealHeader;
   /** Where the first frame begins. */
   readonly bytes: number;
-  /** SHA-256 of the header as it is stored: associated data of each frame. */
+  /** SHA-256 of the header as it is stored: associated data of each frame but the last. */
   readonly digest: Bytes;
+  /** SHA-256 of everything in front of the frames, the tag included: that of the last one. */
+  readonly lastDigest: Bytes;
 }
 
-/** How a sealed object begins. */
-export function writeSealHeader(header: SealHeader): Pick<ReadHeader, "digest"> & {
-  readonly stored: Bytes;
-} {
+/**
+ * How a sealed object begins.
+ *
+ * @param options.tagged whether {@link withTag} follows.
+ */
+export function writeSealHeader(
+  header: Omit<SealHeader, "tag">,
+  { tagged = false }: { readonly tagged?: boolean } = {},
+): Bytes {
   const json = new TextEncoder().encode(JSON.stringify(header));
   if (json.length > MAX_HEADER_BYTES) {
     throw new RangeError(`a seal's header of ${json.length} bytes is above ${MAX_HEADER_BYTES}`);
   }
   const stored = new Uint8Array(PREFIX_BYTES + json.length);
-  stored.set(MAGIC);
-  new DataView(stored.buffer).setUint32(MAGIC.length, json.length, true);
+  stored.set(SEALED_MAGIC);
+  stored[VERSION_AT] = tagged ? TAGGED_FORM : PLAIN_FORM;
+  new DataView(stored.buffer).setUint32(LENGTH_AT, json.length, true);
   stored.set(json, PREFIX_BYTES);
-  return { stored, digest: digestOf(stored) };
+  return stored;
+}
+
+/** The header with its tag behind it. @param tag 64 hexadecimal digits. */
+export function withTag(header: Bytes, tag: string): Bytes {
+  const bytes = Buffer.from(tag, "hex");
+  if (bytes.length !== TAG_BYTES) throw new RangeError(`a tag of ${bytes.length} bytes`);
+  return joinBytes([header, new Uint8Array(bytes)]);
+}
+
+/** SHA-256 of what stands in front of the frames: their associated data. */
+export function digestOf(front: Bytes): Bytes {
+  return new Uint8Array(createHash("sha256").update(front).digest());
 }
 
 /**
@@ -80,20 +108,27 @@ export function readSealHeader(bytes: Bytes): ReadHeader | undefined {
     throw notSealed();
   }
   if (!isSealed(bytes)) throw notSealed();
-  const version = bytes[MAGIC.length - 1]!;
-  if (version !== 1) {
+  const version = bytes[VERSION_AT]!;
+  if (version !== PLAIN_FORM && version !== TAGGED_FORM) {
     throw new RepositoryError(
-      `an object is sealed in form ${version}; this backupctl opens 1`,
+      `an object is sealed in form ${version}; this backupctl opens 1 and 2`,
       "upgrade backupctl",
     );
   }
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  const length = view.getUint32(MAGIC.length, true);
+  const length = view.getUint32(LENGTH_AT, true);
   if (length > MAX_HEADER_BYTES) throw broken(`promises ${length} bytes`);
-  const end = PREFIX_BYTES + length;
+  const tagAt = PREFIX_BYTES + length;
+  const end = tagAt + (version === TAGGED_FORM ? TAG_BYTES : 0);
   if (bytes.length < end) return undefined;
-  const stored = bytes.subarray(0, end);
-  return { header: parse(stored.subarray(PREFIX_BYTES)), bytes: end, digest: digestOf(stored) };
+  const tag = version === TAGGED_FORM && Buffer.from(bytes.subarray(tagAt, end)).toString("hex");
+  const header = parse(bytes.subarray(PREFIX_BYTES, tagAt));
+  return {
+    header: tag ? { ...header, tag } : header,
+    bytes: end,
+    digest: digestOf(bytes.subarray(0, tagAt)),
+    lastDigest: digestOf(bytes.subarray(0, end)),
+  };
 }
 
 /** The part of a sealed object that needs no key; undefined when there is none. */
@@ -161,10 +196,6 @@ function matches(value: unknown, pattern: RegExp): value is string {
 
 function isBeginning(bytes: Bytes): boolean {
   return SEALED_MAGIC.slice(0, bytes.length).every((byte, at) => bytes[at] === byte);
-}
-
-function digestOf(bytes: Bytes): Bytes {
-  return new Uint8Array(createHash("sha256").update(bytes).digest());
 }
 
 function notSealed(): IntegrityError {

@@ -24,7 +24,9 @@ export function timelineFolder(place: WalPlace, timeline: number): string {
 }
 
 /** Whether a file of this kind is compressed; the small texts are stored as they are. */
-export function isCompressedWal(name: WalName): boolean {
+export function isCompressedWal(
+  name: WalName,
+): name is Extract<WalName, { kind: "segment" | "partial" }> {
   return name.kind === "segment" || name.kind === "partial";
 }
 

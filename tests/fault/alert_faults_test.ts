@@ -16,7 +16,6 @@ import { StorageError } from "../../src/domain/errors.ts";
 import { parseWalName } from "../../src/domain/wal.ts";
 import { walKey } from "../../src/domain/wal_key.ts";
 import { verifyWal } from "../../src/engine/verify_wal.ts";
-import { walMetadata } from "../../src/engine/wal/wal_object.ts";
 import { AlertManager } from "../../src/service/alerts/alert_manager.ts";
 import { DurableFolder } from "../../src/service/alerts/queue/durable_folder.ts";
 import { confirmLooks, lookAt, lookAtRun } from "../../src/service/alerts/rules/evaluate_rules.ts";
@@ -98,7 +97,7 @@ class World {
       }));
     }
     for (const { name, encoded } of WAL) {
-      await this.store.put(this.walKey(name), encoded.stored, { metadata: walMetadata(encoded) });
+      await this.store.put(this.walKey(name), encoded.stored, { metadata: encoded.metadata });
     }
     return this;
   }

@@ -3,7 +3,7 @@ import { BLOCK_BYTES, encodeBlock } from "../../src/codec/codec.ts";
 import type { Bytes } from "../../src/domain/bytes.ts";
 import type { WalName } from "../../src/domain/wal.ts";
 import { isCompressedWal } from "../../src/domain/wal_key.ts";
-import { type EncodedWal, joined, sha256Of } from "../../src/engine/wal/wal_object.ts";
+import { clearWriter, type EncodedWal, sha256Of } from "../../src/engine/wal/wal_object.ts";
 import type { ObjectStore } from "../../src/storage/storage.ts";
 import { MemoryStore } from "../../src/storage/memory.ts";
 import { type EncodedWalFile, encodeWalFile } from "../../src/engine/wal/encode_wal_file.ts";
@@ -46,7 +46,10 @@ export class WalRig implements AsyncDisposable {
   /** Writes a file and makes it ready to be stored. */
   async file(name: string, bytes: Bytes, level = 1): Promise<EncodedWalFile> {
     const codec = { algorithm: "zstd", level } as const;
-    return await encodeWalFile(await this.write(name, bytes), { codec });
+    return await encodeWalFile(await this.write(name, bytes), {
+      ...{ codec, place: PLACE },
+      seal: undefined,
+    });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -85,12 +88,13 @@ export function storeWith(store: ObjectStore, changes: Partial<ObjectStore>): Ob
 
 /** Bytes as they would be stored, whatever they are. */
 export async function encodedWal(name: WalName, bytes: Bytes): Promise<EncodedWal> {
-  const digest = { rawBytes: bytes.length, sha256: sha256Of(bytes) };
-  if (!isCompressedWal(name)) return { ...digest, stored: bytes };
-  const blocks: Bytes[] = [];
-  for (let at = 0; at < bytes.length; at += BLOCK_BYTES) {
-    const block = bytes.subarray(at, at + BLOCK_BYTES);
-    blocks.push(await encodeBlock({ algorithm: "zstd", level: 1 }, block));
+  const writer = clearWriter();
+  const size = isCompressedWal(name) ? BLOCK_BYTES : bytes.length;
+  for (let at = 0; at < bytes.length; at += size) {
+    const block = bytes.subarray(at, at + size);
+    const codec = { algorithm: "zstd", level: 1 } as const;
+    await writer.write(isCompressedWal(name) ? await encodeBlock(codec, block) : block);
   }
-  return { ...digest, stored: joined(blocks) };
+  const digest = { rawBytes: bytes.length, sha256: sha256Of(bytes) };
+  return { ...digest, ...await writer.end(digest) };
 }

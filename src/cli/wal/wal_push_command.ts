@@ -56,18 +56,18 @@ async function pushNow(input: PushInput, asked: AskedFile): Promise<void> {
   const place = { cluster: settings.cluster, systemIdentifier };
   const preparing = prepareRepository(opened, { place, spool, takeOver, signal, log });
   preparing.catch(() => {}); // awaited below; reading the file may fail first
-  const dataDirectory = dataDirectoryOf(path);
-  const sealing = pushSeal(settings, { store: opened.store, spool, dataDirectory });
-  sealing.catch(() => {}); // awaited below, too
+  const { store } = opened;
+  const sealing = await pushSeal(settings, { store, spool, dataDirectory: dataDirectoryOf(path) });
+  if (sealing.seal) await preparing; // no key is registered where nothing may be stored
   const { encodeWalFile, takeTurn } = await import("../../engine/wal/encode_wal_file.ts");
   const { pushWal } = await import("../../engine/wal/wal_push.ts");
   const codec = { algorithm: "zstd", level: settings.zstdLevel } as const;
   const encoded = await encodeWalFile(path, {
-    ...{ codec, systemIdentifier },
+    ...{ codec, place, seal: sealing.seal },
     turn: () => connected ? Promise.resolve() : takeTurn(),
   });
   const { conditionalPut } = await preparing;
-  const parts = { store: opened.store, place, codec, conditionalPut, ...await sealing };
+  const parts = { store, place, codec, conditionalPut, ...sealing };
   const pushing = pushWal(parts, encoded, signal);
   pushing.catch(() => {}); // awaited below, after what goes on beside it
   const stop = new AbortController();

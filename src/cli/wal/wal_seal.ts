@@ -5,22 +5,15 @@
  *
  * @module
  */
-import { recipientsFingerprint, registerDataKey, wrappingsOf } from "../../catalog/data_keys.ts";
-import {
-  KeyRing,
-  type KeyStep,
-  newDataKey,
-  nextSecret,
-  ObjectOpener,
-  ObjectSealer,
-} from "../../crypto/crypto.ts";
+import type { KeyStep } from "../../crypto/crypto.ts";
+// By itself: the whole of encryption would take a millisecond of each call.
+import { nextSecret } from "../../crypto/data_key.ts";
+import { ObjectSealer } from "../../crypto/object_sealer.ts";
 import { type Clock, systemClock } from "../../domain/clock.ts";
 import { ConfigError } from "../../domain/errors.ts";
-import { sealedBody } from "../../engine/wal/sealed_body.ts";
-import type { WalOpen, WalSeal } from "../../engine/wal/wal_object.ts";
-import type { WalPushParts } from "../../engine/wal/wal_push.ts";
+import { type HoldWal, sealedWriter } from "../../engine/wal/sealed_wal.ts";
+import type { WalSeal } from "../../engine/wal/wal_object.ts";
 import type { ObjectStore } from "../../storage/storage.ts";
-import { readIdentities } from "../read_identities.ts";
 import type { WalSettings } from "./wal_settings.ts";
 import { walTag } from "./wal_tag.ts";
 
@@ -31,8 +24,7 @@ const LIFE_STEPS = 4096;
 
 /** What a data key is kept in: the next step of it. */
 interface KeptKey {
-  /** Of the recipients. */
-  readonly recipients: string;
+  readonly recipients: readonly string[];
   readonly id: string;
   readonly wrapped: string;
   readonly step: number;
@@ -54,17 +46,17 @@ export interface WalKeyPlace {
 export function sealing(
   settings: Pick<WalSettings, "cluster" | "encryption">,
   { dataDirectory, ...place }: WalKeyPlace & { readonly dataDirectory: string },
-): NonNullable<WalPushParts["seal"]> {
-  const seal = walSealer(settings, place);
+): WalSeal {
+  const hold = walSealer(settings, place);
   const tagOf = (sha256: string) => Promise.resolve(walTag(dataDirectory, sha256));
-  return (file) => sealedBody(file, { seal, tagOf });
+  return (target) => sealedWriter(target, { hold, tagOf });
 }
 
 /** Encrypts what is pushed. @throws {ConfigError} when there is no recipient. */
 export function walSealer(
   { cluster, encryption }: Pick<WalSettings, "cluster" | "encryption">,
   { store, folder, clock = systemClock }: WalKeyPlace,
-): WalSeal {
+): HoldWal {
   const recipients = encryption?.recipients;
   if (!recipients) {
     throw new ConfigError(
@@ -73,62 +65,50 @@ export function walSealer(
       'name the recipients, too; "backupctl key check" prints the one of the identity',
     );
   }
-  const fingerprint = recipientsFingerprint(recipients);
   const path = folder === undefined ? undefined : `${folder}/data-key.json`;
   const take = async (): Promise<KeyStep> => {
     const now = clock.now().getTime();
-    const kept = path === undefined ? undefined : readKept(path, { fingerprint, now });
+    const kept = path === undefined ? undefined : readKept(path, { recipients, now });
     if (kept) {
       keep(path!, kept);
       return { ...kept, secret: bytesOf(kept.secret) };
     }
-    const key = await newDataKey(recipients);
-    await registerDataKey({ store, cluster }, key, { recipients });
+    const key = await newKey(recipients, { store, cluster });
     const { id, wrapped, step, secret } = key;
-    const made = {
-      id,
-      wrapped,
-      step,
-      secret: textOf(secret),
-      recipients: fingerprint,
-      madeAt: now,
-    };
+    const made = { recipients, id, wrapped, step, secret: textOf(secret), madeAt: now };
     if (path !== undefined) keep(path, made);
     return key;
   };
   const sealer = new ObjectSealer(take);
-  return (key, plain, known) => sealer.seal(key, plain, known);
+  return (key, known) => sealer.hold(key, { ...known, tagged: true });
 }
 
-/** Opens what is fetched; undefined when no identity is configured. */
-export function walOpener(
-  { cluster, encryption }: Pick<WalSettings, "cluster" | "encryption">,
-  store: ObjectStore,
-): WalOpen | undefined {
-  const file = encryption?.identityFile;
-  if (file === undefined) return undefined;
-  const place = { store, cluster };
-  const ring = new KeyRing({
-    identities: () => readIdentities(file),
-    rewrapped: (id) => wrappingsOf(place, id),
-  });
-  const opener = new ObjectOpener(ring);
-  return (key, sealed) => opener.open(key, sealed);
+/** Once a day: what it takes is loaded for it alone. */
+async function newKey(
+  recipients: readonly string[],
+  place: { readonly store: ObjectStore; readonly cluster: string },
+): Promise<KeyStep> {
+  const { newDataKey } = await import("../../crypto/crypto.ts");
+  const { registerDataKey } = await import("../../catalog/data_keys.ts");
+  const key = await newDataKey(recipients);
+  await registerDataKey(place, key, { recipients });
+  return key;
 }
 
 function readKept(
   path: string,
-  { fingerprint, now }: { readonly fingerprint: string; readonly now: number },
+  { recipients, now }: { readonly recipients: readonly string[]; readonly now: number },
 ): KeptKey | undefined {
   try {
     const kept: KeptKey = JSON.parse(Deno.readTextFileSync(path));
-    const { recipients, id, wrapped, secret, step, madeAt } = kept;
+    const { id, wrapped, secret, step, madeAt } = kept;
     const isWhole = [id, wrapped, secret].every((text) =>
       typeof text === "string" && text !== ""
     ) &&
       bytesOf(secret).length === 32;
     const isFresh = madeAt <= now && now - madeAt < LIFE_MS && step < LIFE_STEPS;
-    return isWhole && isFresh && recipients === fingerprint ? kept : undefined;
+    const isTheirs = `${kept.recipients}` === `${recipients}`;
+    return isWhole && isFresh && isTheirs ? kept : undefined;
   } catch {
     return undefined;
   }

@@ -87,7 +87,7 @@ export async function fetchOpen(
   store: ObjectStore,
 ): Promise<Pick<WalFetchParts, "open">> {
   if (settings.encryption?.identityFile === undefined) return {};
-  const { walOpener } = await import("./wal_seal.ts");
+  const { walOpener } = await import("./wal_open.ts");
   const open = walOpener(settings, store);
   return open ? { open } : {};
 }

@@ -40,9 +40,9 @@ export async function archiveBacklog(
   try {
     for (const name of waiting) {
       signal.throwIfAborted();
-      const { codec, place: { systemIdentifier } } = parts;
+      const { codec, place, seal } = parts;
       const path = `${walFolder}/${name.name}`;
-      await uploads.add(await encodeWalFile(path, { codec, systemIdentifier }));
+      await uploads.add(await encodeWalFile(path, { codec, place, seal }));
       // Who restores needs the histories to understand the segments.
       if (name.kind === "history") await uploads.finish();
     }

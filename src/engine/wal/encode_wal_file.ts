@@ -5,17 +5,23 @@ import { MiB } from "../../domain/bytes.ts";
 import { IntegrityError } from "../../domain/errors.ts";
 import { parseTimelineHistory } from "../../domain/timeline_history.ts";
 import type { WalName } from "../../domain/wal.ts";
-import { isCompressedWal } from "../../domain/wal_key.ts";
+import { isCompressedWal, walKey, type WalPlace } from "../../domain/wal_key.ts";
 import { attemptRead, type FileIdentity, identityFrom, walNameOf } from "./wal_file.ts";
 import { checkWalHeader } from "./wal_header.ts";
-import { type EncodedWal, joined } from "./wal_object.ts";
+import {
+  clearWriter,
+  type EncodedWal,
+  sha256Of,
+  type WalSeal,
+  type WalWriter,
+} from "./wal_object.ts";
 
 /** PostgreSQL writes a few hundred bytes. */
 const MAX_TEXT_BYTES = MiB;
 /** Between so many blocks the caller gets a turn. */
 const BLOCKS_A_TURN = 4;
 
-/** A file of pg_wal, checked, compressed and hashed. */
+/** A file of pg_wal, checked, compressed, hashed and, where it has to be, encrypted. */
 export interface EncodedWalFile {
   readonly path: string;
   readonly name: WalName;
@@ -26,8 +32,10 @@ export interface EncodedWalFile {
 /** What a file is encoded with. */
 export interface EncodeOptions {
   readonly codec: CodecSpec;
-  /** Whose it must be; files that do not say pass. */
-  readonly systemIdentifier?: string;
+  /** Where it goes, and whose it must be; files that do not say pass. */
+  readonly place: WalPlace;
+  /** Encrypts it. Undefined: it is stored in the clear. It has to be said. */
+  readonly seal: WalSeal | undefined;
   /** Awaited now and then: what else is under way goes on meanwhile. */
   readonly turn?: () => Promise<void>;
 }
@@ -41,8 +49,9 @@ export async function takeTurn(): Promise<void> {
 }
 
 /**
- * Reads a file of pg_wal block by block, checks that it is what its name says, compresses and
- * hashes it. One block is in memory: touching 16 MiB of fresh memory takes longer than reading it.
+ * Reads a file of pg_wal block by block, checks that it is what its name says, compresses, hashes
+ * and encrypts it: on other threads, while this one compresses the next block. One raw block is in
+ * memory: touching 16 MiB of fresh memory takes longer than reading it.
  *
  * @throws {UsageError} when PostgreSQL archives nothing of that name.
  * @throws {IntegrityError} when it is not what its name says.
@@ -54,8 +63,12 @@ export async function encodeWalFile(path: string, options: EncodeOptions): Promi
   const info = attemptRead(path, () => file.statSync());
   if (!info.isFile) throw new IntegrityError(`${path} is no file`);
   if (info.size === 0) throw new IntegrityError(`WAL file ${path} is empty`);
-  const source = { path, name, file, size: info.size };
-  const encoded = isCompressedWal(name) ? await encodeSegment(source, options) : encodeText(source);
+  const key = walKey(options.place, name);
+  const writer = options.seal?.({ name, key }) ?? clearWriter();
+  const source = { path, name, file, size: info.size, writer };
+  const encode = isCompressedWal(name) ? encodeSegment : encodeText;
+  const digest = { rawBytes: info.size, sha256: await encode(source, options) };
+  const encoded = { ...digest, ...await writer.end(digest) };
   return { path, name, identity: identityFrom(info), encoded };
 }
 
@@ -64,35 +77,39 @@ interface Source {
   readonly name: WalName;
   readonly file: Deno.FsFile;
   readonly size: number;
+  readonly writer: WalWriter;
 }
 
+/** Returns the SHA-256 of the plain bytes, as {@link encodeText} does. */
 async function encodeSegment(
-  { path, name, file, size }: Source,
-  { codec, systemIdentifier, turn }: EncodeOptions,
-): Promise<EncodedWal> {
+  { path, name, file, size, writer }: Source,
+  { codec, place: { systemIdentifier }, turn }: EncodeOptions,
+): Promise<string> {
   const hash = createHash("sha256");
   const buffer = new Uint8Array(Math.min(size, BLOCK_BYTES));
-  const blocks: Bytes[] = [];
-  for (let at = 0; at < size; at += buffer.length) {
+  for (let at = 0, blocks = 1; at < size; at += buffer.length, blocks++) {
     const raw = buffer.subarray(0, Math.min(buffer.length, size - at));
     readExactly(path, { file, into: raw });
-    if (at === 0) checkSegment(name, { raw, size, systemIdentifier });
+    if (at === 0 && isCompressedWal(name)) {
+      checkWalHeader(raw, { name, fileBytes: size, systemIdentifier });
+    }
     hash.update(raw);
-    blocks.push(await encodeBlock(codec, raw, { frugal: true }));
-    if (blocks.length % BLOCKS_A_TURN === 0) await turn?.();
+    await writer.write(await encodeBlock(codec, raw, { frugal: true }));
+    if (blocks % BLOCKS_A_TURN === 0) await turn?.();
   }
-  return { stored: joined(blocks), rawBytes: size, sha256: hash.digest("hex") };
+  return hash.digest("hex");
 }
 
-function encodeText({ path, name, file, size }: Source): EncodedWal {
+async function encodeText({ path, name, file, size, writer }: Source): Promise<string> {
   if (size > MAX_TEXT_BYTES) {
     throw new IntegrityError(`WAL file ${name.name} has ${size} bytes, too many for a text`);
   }
   const bytes = new Uint8Array(size);
   readExactly(path, { file, into: bytes });
   checkText(name, new TextDecoder().decode(bytes));
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
-  return { stored: bytes, rawBytes: size, sha256 };
+  const sha256 = sha256Of(bytes);
+  await writer.write(bytes);
+  return sha256;
 }
 
 function readExactly(
@@ -104,18 +121,6 @@ function readExactly(
     if (length === null) throw new IntegrityError(`${path} became shorter while it was read`);
     at += length;
   }
-}
-
-function checkSegment(
-  name: WalName,
-  { raw, size, systemIdentifier }: {
-    readonly raw: Bytes;
-    readonly size: number;
-    readonly systemIdentifier: string | undefined;
-  },
-): void {
-  if (name.kind !== "segment" && name.kind !== "partial") return;
-  checkWalHeader(raw, { name, fileBytes: size, systemIdentifier });
 }
 
 function checkText(name: WalName, text: string): void {

@@ -51,14 +51,13 @@ export async function pushAhead(parts: AheadParts, options: AheadOptions): Promi
 
 /** Undefined when it has a mark already, or is not fit: its own call then tells what is wrong. */
 async function encodeNext(
-  { spool, place, codec }: AheadParts,
+  { spool, place, codec, seal }: AheadParts,
   path: string,
   name: string,
 ): Promise<EncodedWalFile | undefined> {
   try {
     if (spool.markOf(name, identityOf(path))) return undefined;
-    const { systemIdentifier } = place;
-    return await encodeWalFile(path, { codec, systemIdentifier, turn: takeTurn });
+    return await encodeWalFile(path, { codec, place, seal, turn: takeTurn });
   } catch {
     return undefined;
   }

@@ -22,29 +22,36 @@ export interface WalDigest {
   readonly sha256: string;
 }
 
-/** A WAL file as it will be stored. */
-export interface EncodedWal extends WalDigest {
-  readonly stored: Bytes;
-}
-
-/** Made from the SHA-256 of a file's plain bytes. */
-export type WalTag = (sha256: string) => Promise<string>;
-
-/** Encrypts an object that will be stored under `key`. */
-export type WalSeal = (
-  key: string,
-  plain: Bytes,
-  known: { readonly tag?: string; readonly text?: string },
-) => Promise<Bytes>;
-
-/** Opens an encrypted object that is stored under `key`. */
-export type WalOpen = (key: string, sealed: Bytes) => Promise<Bytes>;
-
 /** What is put. */
 export interface WalBody {
   readonly stored: Bytes;
   readonly metadata: Readonly<Record<string, string>>;
 }
+
+/** A WAL file as it will be stored. */
+export interface EncodedWal extends WalDigest, WalBody {}
+
+/** Puts together what will be stored of one file. */
+export interface WalWriter {
+  /** Takes the next block, or the whole of a text, for itself. */
+  write(block: Bytes): Promise<void> | void;
+  end(digest: WalDigest): Promise<WalBody> | WalBody;
+}
+
+/** A file on its way into the archive, and the key that it will be stored under. */
+export interface WalTarget {
+  readonly name: WalName;
+  readonly key: string;
+}
+
+/** Begins to encrypt a file. */
+export type WalSeal = (target: WalTarget) => WalWriter;
+
+/** Made from the SHA-256 of a file's plain bytes. */
+export type WalTag = (sha256: string) => Promise<string>;
+
+/** Opens an encrypted object that is stored under `key`. */
+export type WalOpen = (key: string, sealed: Bytes) => Promise<Bytes>;
 
 /**
  * Opens a stored object and compares it with what its metadata says.
@@ -92,9 +99,16 @@ function decodeBlocks({ name }: WalName, stored: Bytes): Bytes {
   return joined(blocks);
 }
 
-/** The metadata to store. */
-export function walMetadata({ rawBytes, sha256 }: WalDigest): Readonly<Record<string, string>> {
-  return { "raw-bytes": String(rawBytes), sha256 };
+/** Stores a file in the clear. */
+export function clearWriter(): WalWriter {
+  const blocks: Bytes[] = [];
+  return {
+    write: (block) => void blocks.push(block),
+    end: ({ rawBytes, sha256 }) => ({
+      stored: joined(blocks),
+      metadata: { "raw-bytes": String(rawBytes), sha256 },
+    }),
+  };
 }
 
 /** The segment's length, as its first page tells it; `xlp_seg_size` in xlog_internal.h. */

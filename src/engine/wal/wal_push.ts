@@ -6,7 +6,6 @@ import type { WalName } from "../../domain/wal.ts";
 import { walKey, type WalPlace } from "../../domain/wal_key.ts";
 import type { ObjectInfo, ObjectStore } from "../../storage/storage.ts";
 import type { EncodedWalFile } from "./encode_wal_file.ts";
-import type { WalToSeal } from "./sealed_body.ts";
 import {
   decodeWal,
   digestOf,
@@ -14,8 +13,7 @@ import {
   joined,
   sha256Of,
   tagIn,
-  type WalBody,
-  walMetadata,
+  type WalSeal,
   type WalTag,
 } from "./wal_object.ts";
 
@@ -33,7 +31,7 @@ export interface WalPushParts {
   /** False: the store takes "only if absent" for nothing, so it is asked before. */
   readonly conditionalPut: boolean;
   /** Encrypts a file. Undefined: what is pushed is stored in the clear. It has to be said. */
-  readonly seal: ((file: WalToSeal) => Promise<WalBody>) | undefined;
+  readonly seal: WalSeal | undefined;
   /** What tells equal files of this cluster apart from others, made from their SHA-256. */
   readonly tagOf?: WalTag;
 }
@@ -63,12 +61,11 @@ export async function pushWal(
   signal?: AbortSignal,
 ): Promise<WalPushReport> {
   const key = walKey(parts.place, name);
-  const body = await bodyOf(parts, { key, name, encoded });
   const report = {
     ...{ name: name.name, key, rawBytes: encoded.rawBytes, sha256: encoded.sha256 },
-    storedBytes: body.stored.length,
+    storedBytes: encoded.stored.length,
   };
-  const push: Push = { ...parts, key, name, encoded, body, signal };
+  const push: Push = { ...parts, key, name, encoded, signal };
   for (let attempt = 1;; attempt++) {
     const stored = await putIfAbsent(push);
     const held = await parts.store.head(key, signal ? { signal } : {});
@@ -84,18 +81,12 @@ interface Push extends WalPushParts {
   readonly key: string;
   readonly name: WalName;
   readonly encoded: EncodedWal;
-  readonly body: WalBody;
   readonly signal: AbortSignal | undefined;
-}
-
-async function bodyOf(parts: WalPushParts, file: WalToSeal): Promise<WalBody> {
-  if (parts.seal) return await parts.seal(file);
-  return { stored: file.encoded.stored, metadata: walMetadata(file.encoded) };
 }
 
 /** Whether it was stored; false: the key was taken. */
 async function putIfAbsent(
-  { store, key, body: { stored, metadata }, conditionalPut, signal }: Push,
+  { store, key, encoded: { stored, metadata }, conditionalPut, signal }: Push,
 ): Promise<boolean> {
   const reading = signal ? { signal } : {};
   if (!conditionalPut && await store.head(key, reading)) return false;
@@ -110,11 +101,11 @@ async function putIfAbsent(
 
 /** Plain hashes decide: level and version of the compression may differ for the same WAL. */
 async function compare(push: Push, held: ObjectInfo, stored: boolean): Promise<void> {
-  const { name, body } = push;
-  if (!await isSame(push, held)) throw new ArchiveConflictError(name.name);
-  if (!stored || held.size === body.stored.length) return;
+  if (!await isSame(push, held)) throw new ArchiveConflictError(push.name.name);
+  const { length } = push.encoded.stored;
+  if (!stored || held.size === length) return;
   throw new IntegrityError(
-    `the store keeps ${held.size} of the ${body.stored.length} bytes of ${push.key}`,
+    `the store keeps ${held.size} of the ${length} bytes of ${push.key}`,
     "it acknowledged them all: do not trust it with backups",
   );
 }

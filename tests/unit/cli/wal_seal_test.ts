@@ -1,6 +1,7 @@
 /** What is left on the host between two calls, and what it is good for. */
 import assert from "node:assert/strict";
-import { walOpener, walSealer } from "../../../src/cli/wal/wal_seal.ts";
+import { walOpener } from "../../../src/cli/wal/wal_open.ts";
+import { walSealer } from "../../../src/cli/wal/wal_seal.ts";
 import {
   generateIdentity,
   KeyRing,
@@ -10,6 +11,7 @@ import {
 } from "../../../src/crypto/crypto.ts";
 import type { Bytes } from "../../../src/domain/bytes.ts";
 import { ConfigError } from "../../../src/domain/errors.ts";
+import type { HoldWal } from "../../../src/engine/wal/sealed_wal.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
 
 const { identity, recipient } = await generateIdentity();
@@ -28,6 +30,13 @@ interface World {
   readonly kept: () => { readonly step: number; readonly secret: string; readonly id: string };
 }
 
+/** One object, as a call of its own would make it. */
+async function sealed(hold: HoldWal): Promise<Bytes> {
+  const held = await hold(KEY, {});
+  held.push(TEXT);
+  return await held.end({ tag: "ab".repeat(32) });
+}
+
 function sealTest(title: string, run: (world: World) => Promise<void>): void {
   Deno.test(title, async () => {
     const folder = await Deno.makeTempDir({ prefix: "backupctl-seal-" });
@@ -42,7 +51,7 @@ function sealTest(title: string, run: (world: World) => Promise<void>): void {
             monotonic: () => 0,
           };
           const settings = { ...SETTINGS, encryption: { recipients } };
-          return await walSealer(settings, { store, folder, clock })(KEY, TEXT, {});
+          return await sealed(walSealer(settings, { store, folder, clock }));
         },
         kept: () => JSON.parse(Deno.readTextFileSync(`${folder}/data-key.json`)),
       });
@@ -125,12 +134,12 @@ Deno.test("a key that could not be registered seals nothing", async () => {
     put: () => Promise.reject(new Error("no room")),
   };
   const seal = walSealer(SETTINGS, { store: failing, folder: undefined });
-  await assert.rejects(seal(KEY, TEXT, {}), /no room/);
+  await assert.rejects(sealed(seal), /no room/);
 });
 
 Deno.test("without a folder each call has a key of its own, and without recipients none", async () => {
   const store = new MemoryStore();
-  const seal = () => walSealer(SETTINGS, { store, folder: undefined })(KEY, TEXT, {});
+  const seal = () => sealed(walSealer(SETTINGS, { store, folder: undefined }));
   const [one, two] = [headerOf(await seal()), headerOf(await seal())];
   assert.notEqual(one.keyId, two.keyId);
   const settings = { cluster: "main", encryption: { identityFile: "/x" } };
@@ -144,13 +153,9 @@ Deno.test("walOpener() opens what walSealer() sealed, in any order", async () =>
     const identityFile = `${folder}/identity.txt`;
     await Deno.writeTextFile(identityFile, `# a comment\n\n${other.identity}\n${identity}\n`);
     const seal = walSealer(SETTINGS, { store, folder });
-    const sealed = [
-      await seal(KEY, TEXT, {}),
-      await seal(KEY, TEXT, {}),
-      await seal(KEY, TEXT, {}),
-    ];
+    const objects = [await sealed(seal), await sealed(seal), await sealed(seal)];
     const open = walOpener({ cluster: "main", encryption: { identityFile } }, store)!;
-    for (const at of [2, 0, 1, 2]) assert.deepEqual(await open(KEY, sealed[at]!), TEXT);
+    for (const at of [2, 0, 1, 2]) assert.deepEqual(await open(KEY, objects[at]!), TEXT);
     assert.equal(walOpener({ cluster: "main" }, store), undefined);
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -16,13 +16,29 @@ import { campaignSeed, reportCampaign, trials } from "../../support/campaign.ts"
 
 const NAME = "main/7345678901234567890/backups/20261123T022415Z-F/chunks/0001.tar.zst";
 /** Whole objects are cut into frames of this size. */
-const FRAME = MiB / 4;
+const FRAME = 2 * MiB;
 const RUNS = trials({ full: 20_000, usual: 400 });
 
 const { identity, recipient } = await generateIdentity();
 const dataKey = await newDataKey([recipient]);
 const sealer = new ObjectSealer(() => Promise.resolve(dataKey));
 const opener = new ObjectOpener(new KeyRing({ identities: () => Promise.resolve([identity]) }));
+
+/** Made before the tag stood behind the JSON. */
+const FIRST_FORM = {
+  identity: "AGE-SECRET-KEY-1EHPGNX0NFYTLUJ2USWAL7G9GAANJ2CNJU6YCRWQ76RX5ZWZ273MSDRZEH3",
+  object:
+    "iUJDU0VBTAElAgAAeyJrZXlJZCI6IjViZjY2ZjIzNGI5ZTgwMWU5MDNiMWQyYWI4ZDcwZWE1Iiwic3RlcCI6MCwic2" +
+    "FsdCI6Ijg3OWFmOTNjNzkwYWNhZTZjM2U1MzcxM2M0ODUxYWMxNGNiMTMxNGYxZGYzMmRhYWVhYjlhMmE0ZDg2ZTll" +
+    "ZTEiLCJ3cmFwcGVkIjoiWVdkbExXVnVZM0o1Y0hScGIyNHViM0puTDNZeENpMCtJRmd5TlRVeE9TQnlOVFV4YzFkUl" +
+    "VXaHdSM0ZIT1RZeFZXSXljME5TTmpWbVQyMXhOMDR4Um5KRVJWRlRkMmh5UTBWekNqVTJWemhDVkZSdE1pOVFPVUYx" +
+    "Y2pCVWFFWjRUV3hZY0V0cE9UbGxWMHRpUlRkTGQwNHlPRmhDV2xrS0xTMHRJRzUwZWxjNVpFOUZTek5YYnpkaWFtNX" +
+    "VXbWh5U1d4MmRtRjVObFF3UVU5VmRsQm5TVU5DVjFZNWFWa0t6MGE4TkozVzJPa1RNdUpwZEd0eGk5OWJlV0xSOTBI" +
+    "YWZIQ01NS25vYmFRRkh2Vmx3RnJodDEwTkkzNzc3VzFCZUFhRCtTK0Q4bnd1M01idnhkTVlTZz09IiwidGFnIjoiMD" +
+    "EyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZiIsInRl" +
+    "eHQiOiIxXHQwLzMwMDAxMTBcbiJ9IQAAgOqUWGS0UlJu8zZAqf67NQRx6dbfEOiJDyBHqG9X8QtJb78nOOFf2E0Kq+" +
+    "q8ebCwv1E=",
+};
 
 /** Pieces as they come from a store. */
 function pieces(bytes: Bytes, size: number): ReadableStream<Bytes> {
@@ -59,6 +75,60 @@ Deno.test("stream() takes chunks of any size and opens in pieces of any size", a
     }),
     { numRuns: 10 },
   );
+});
+
+const TAG = "5a".repeat(32);
+
+/** Frames, and a tag that is known last. */
+async function tagged(parts: readonly Bytes[], text = "1\t0/3000000\n"): Promise<Bytes> {
+  const held = await sealer.hold(NAME, { text, tagged: true });
+  for (const part of parts) held.push(part);
+  return await held.end({ tag: TAG });
+}
+
+Deno.test("hold() seals what comes, and brings its tag at the end", async () => {
+  for (const lengths of [[], [0], [1], [FRAME, 5], [2 * MiB, 0, 7, 2 * MiB]]) {
+    const parts = lengths.map(sample);
+    const sealed = await tagged(parts);
+    assert.equal(Buffer.compare(await opener.open(NAME, sealed), Buffer.concat(parts)), 0);
+    const { header, bytes } = readSealHeader(sealed)!;
+    assert.equal(header.tag, TAG);
+    assert.equal(header.text, "1\t0/3000000\n");
+    assert.deepEqual([...sealed.subarray(bytes - 32, bytes)], Array(32).fill(0x5a));
+    const back = await all(pieces(sealed, 13).pipeThrough(opener.stream(NAME)));
+    assert.equal(Buffer.compare(back, Buffer.concat(parts)), 0);
+  }
+});
+
+Deno.test("a tag that was changed, and none where one stood, open nothing", async () => {
+  const sealed = await tagged([sample(100)]);
+  const { bytes } = readSealHeader(sealed)!;
+  for (let at = bytes - 32; at < bytes; at++) {
+    const changed = sealed.slice();
+    changed[at]! ^= 1;
+    await assert.rejects(opener.open(NAME, changed), IntegrityError);
+  }
+  const without = put(sealed.slice(0, bytes - 32), [sealed.slice(bytes)]);
+  without[7] = 1;
+  await assert.rejects(opener.open(NAME, without), IntegrityError);
+});
+
+Deno.test("hold() keeps nobody from using what it was given", async () => {
+  const held = await sealer.hold(NAME, { tagged: true });
+  const plain = sample(1000);
+  held.push(plain);
+  plain.fill(0);
+  assert.deepEqual(await opener.open(NAME, await held.end({ tag: TAG })), sample(1000));
+});
+
+Deno.test("an object of the first form, its tag in the JSON, opens as before", async () => {
+  const ring = new KeyRing({ identities: () => Promise.resolve([FIRST_FORM.identity]) });
+  const object = new Uint8Array(Buffer.from(FIRST_FORM.object, "base64"));
+  const name = "main/1/wal/00000002.history";
+  const plain = new TextEncoder().encode("1\t0/3000110\tbefore the migration\n");
+  assert.deepEqual(await new ObjectOpener(ring).open(name, object), plain);
+  const { header: { tag, text } } = readSealHeader(object)!;
+  assert.deepEqual({ tag, text }, { tag: "0123456789abcdef".repeat(4), text: "1\t0/3000110\n" });
 });
 
 Deno.test("two objects of the same bytes have nothing in common but the wrapped key", async () => {
@@ -119,7 +189,7 @@ Deno.test("open() refuses frames that are missing, doubled, swapped or another o
 
 Deno.test(`open() refuses ${RUNS} objects with a bit flipped, cut short or lengthened`, async () => {
   const plain = sample(3000);
-  const sealed = await sealer.seal(NAME, plain, { tag: "ab".repeat(32), text: "1\t0/3000000\n" });
+  const sealed = await tagged([plain.subarray(0, 1000), plain.subarray(1000)]);
   const seed = campaignSeed();
   const change = fc.oneof(
     { weight: 6, arbitrary: fc.record({ flip: fc.nat(sealed.length * 8 - 1) }) },

@@ -5,7 +5,6 @@ import { StorageError } from "../../../src/domain/errors.ts";
 import { parseWalName, segmentName } from "../../../src/domain/wal.ts";
 import { walKey } from "../../../src/domain/wal_key.ts";
 import { verifyWal } from "../../../src/engine/verify_wal.ts";
-import { walMetadata } from "../../../src/engine/wal/wal_object.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
 import { encodedWal } from "../../support/wal_rig.ts";
 import { makeSegment, TEST_SYSTEM } from "../../support/wal_segments.ts";
@@ -22,7 +21,7 @@ async function push(
   const name = parseWalName(fileName)!;
   const encoded = await encodedWal(name, bytes);
   const key = walKey(PLACE, parseWalName(asIf)!);
-  await store.put(key, encoded.stored, metadata ? { metadata: walMetadata(encoded) } : {});
+  await store.put(key, encoded.stored, metadata ? { metadata: encoded.metadata } : {});
   return key;
 }
 

@@ -160,7 +160,11 @@ Deno.test("encodeWalFile() says when there is no such file, or a folder", async 
   await using rig = await WalRig.make();
   const { name } = makeSegment();
   const encode = () =>
-    encodeWalFile(`${rig.folder}/pg_wal/${name}`, { codec: { algorithm: "zstd", level: 1 } });
+    encodeWalFile(`${rig.folder}/pg_wal/${name}`, {
+      codec: { algorithm: "zstd", level: 1 },
+      place: PLACE,
+      seal: undefined,
+    });
   await assert.rejects(encode(), RunFailedError);
   await Deno.mkdir(`${rig.folder}/pg_wal/${name}`);
   await assert.rejects(encode(), IntegrityError);

@@ -7,7 +7,6 @@ import {
   verifyArchive,
   type VerifyArchiveOptions,
 } from "../../../../src/engine/verify/verify_archive.ts";
-import { walMetadata } from "../../../../src/engine/wal/wal_object.ts";
 import { MemoryStore } from "../../../../src/storage/memory.ts";
 import { samplePhysical } from "../../../support/manifests.ts";
 import { encodedWal } from "../../../support/wal_rig.ts";
@@ -33,7 +32,7 @@ async function world() {
   for (let number = 2; number <= 12; number++) {
     const { name, bytes } = makeSegment({ timeline: 1, number });
     const encoded = await encodedWal(parseWalName(name)!, bytes);
-    await store.put(keyOf(number), encoded.stored, { metadata: walMetadata(encoded) });
+    await store.put(keyOf(number), encoded.stored, { metadata: encoded.metadata });
   }
   const backups = [backup(EARLY, [4, 5]), backup(LATE, [8, 8])];
   const read: string[] = [];

@@ -1,0 +1,54 @@
+import type { Bytes } from "../domain/bytes.ts";
+import { framesBytes, placeFrames, type SealedFrame, sealFrame } from "./frames.ts";
+import { digestOf, withTag } from "./seal_format.ts";
+
+const NOTHING: Bytes = new Uint8Array(0);
+
+/**
+ * An object whose frames are sealed while the rest of it is still being made: WebCrypto does it on
+ * other threads. It is in memory until it is whole.
+ */
+export class HeldObject {
+  readonly #key: CryptoKey;
+  readonly #header: Bytes;
+  readonly #digest: Bytes;
+  readonly #frames: Promise<SealedFrame>[] = [];
+
+  /** @param begun.header as it is stored. */
+  constructor({ key, header }: { readonly key: CryptoKey; readonly header: Bytes }) {
+    this.#key = key;
+    this.#header = header;
+    this.#digest = digestOf(header);
+  }
+
+  /** Adds a frame of at most 2 MiB. */
+  push(plain: Bytes): void {
+    this.#seal(plain, { last: false, digest: this.#digest });
+  }
+
+  /**
+   * Adds the last frame.
+   *
+   * @param end.tag 64 hexadecimal digits, when one was promised: the last frame authenticates it.
+   * @returns the object as it is stored.
+   */
+  async end(
+    { last = NOTHING, tag }: { readonly last?: Bytes; readonly tag?: string } = {},
+  ): Promise<Bytes> {
+    const front = tag === undefined ? this.#header : withTag(this.#header, tag);
+    this.#seal(last, { last: true, digest: digestOf(front) });
+    const frames = await Promise.all(this.#frames);
+    // Written once, where it stays: a new process pays for each byte of memory that it touches.
+    const stored = new Uint8Array(front.length + framesBytes(frames));
+    stored.set(front);
+    placeFrames(stored.subarray(front.length), frames);
+    return stored;
+  }
+
+  #seal(plain: Bytes, { last, digest }: { readonly last: boolean; readonly digest: Bytes }): void {
+    const place = { index: this.#frames.length, last, plain };
+    const frame = sealFrame({ key: this.#key, digest }, place);
+    frame.catch(() => {}); // told at the end, if that is ever reached
+    this.#frames.push(frame);
+  }
+}
