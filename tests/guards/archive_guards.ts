@@ -24,7 +24,7 @@ export const ARCHIVE_GUARDS: readonly Guard[] = [
   {
     name: "wal-push looks at what the store kept",
     file: "src/engine/wal/wal_push.ts",
-    text: "if (!stored || held.size === body.stored.length) return;",
+    text: "if (!stored || held.size === length) return;",
     replacement: "return;",
     test: PUSH,
   },

@@ -19,9 +19,11 @@ export { FULL_FAULTS } from "./campaign.ts";
 /** A temporary folder with `global/pg_control` and `pg_wal`. */
 export class WalRig implements AsyncDisposable {
   readonly folder: string;
+  readonly #systemIdentifier: string;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, systemIdentifier: string) {
     this.folder = folder;
+    this.#systemIdentifier = systemIdentifier;
   }
 
   static async make(systemIdentifier: string = TEST_SYSTEM): Promise<WalRig> {
@@ -32,7 +34,7 @@ export class WalRig implements AsyncDisposable {
     const control = new Uint8Array(8192);
     new BigUint64Array(control.buffer)[0] = BigInt(systemIdentifier);
     await Deno.writeFile(`${folder}/global/pg_control`, control);
-    return new WalRig(folder);
+    return new WalRig(folder, systemIdentifier);
   }
 
   /** Writes a file of pg_wal; `ready` leaves the archiver's mark. */
@@ -46,10 +48,8 @@ export class WalRig implements AsyncDisposable {
   /** Writes a file and makes it ready to be stored. */
   async file(name: string, bytes: Bytes, level = 1): Promise<EncodedWalFile> {
     const codec = { algorithm: "zstd", level } as const;
-    return await encodeWalFile(await this.write(name, bytes), {
-      ...{ codec, place: PLACE },
-      seal: undefined,
-    });
+    const place = { ...PLACE, systemIdentifier: this.#systemIdentifier };
+    return await encodeWalFile(await this.write(name, bytes), { codec, place, seal: undefined });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -16,9 +16,9 @@ import { makeSegment, type SegmentOptions } from "../../support/wal_segments.ts"
 
 /** A store that holds these segments. */
 async function archive(...segments: readonly SegmentOptions[]): Promise<MemoryStore> {
-  await using rig = await WalRig.make();
   const store = new MemoryStore();
   for (const options of segments) {
+    await using rig = await WalRig.make(options.systemIdentifier);
     const { name, bytes } = makeSegment({ filled: 0.1, ...options });
     await pushWal(pushParts({ store }), await rig.file(name, bytes));
   }
