@@ -34,14 +34,15 @@ export interface SealedFrame {
   readonly sealed: Bytes;
 }
 
-/** Seals a frame. @param part.plain is copied before this returns. */
+/** Seals a frame. @param part.plain is free again as soon as this returns its promise. */
 export async function sealFrame(
   { key, digest }: FrameSeal,
   { index, last, plain }: FramePlace & { readonly plain: Bytes },
 ): Promise<SealedFrame> {
   const parameters = { name: "AES-GCM", iv: frameNonce(index, last), additionalData: digest };
+  const head = writeFrameHead(plain.length, last);
   const sealed = new Uint8Array(await crypto.subtle.encrypt(parameters, key, plain));
-  return { head: writeFrameHead(plain.length, last), sealed };
+  return { head, sealed };
 }
 
 /** Puts frames where they are to be, one behind the other, and gives back their memory. */

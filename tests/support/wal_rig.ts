@@ -3,7 +3,12 @@ import { BLOCK_BYTES, encodeBlock } from "../../src/codec/codec.ts";
 import type { Bytes } from "../../src/domain/bytes.ts";
 import type { WalName } from "../../src/domain/wal.ts";
 import { isCompressedWal } from "../../src/domain/wal_key.ts";
-import { clearWriter, type EncodedWal, sha256Of } from "../../src/engine/wal/wal_object.ts";
+import {
+  clearWriter,
+  type EncodedWal,
+  sha256Of,
+  type WalSeal,
+} from "../../src/engine/wal/wal_object.ts";
 import type { ObjectStore } from "../../src/storage/storage.ts";
 import { MemoryStore } from "../../src/storage/memory.ts";
 import { type EncodedWalFile, encodeWalFile } from "../../src/engine/wal/encode_wal_file.ts";
@@ -46,10 +51,14 @@ export class WalRig implements AsyncDisposable {
   }
 
   /** Writes a file and makes it ready to be stored. */
-  async file(name: string, bytes: Bytes, level = 1): Promise<EncodedWalFile> {
+  async file(
+    name: string,
+    bytes: Bytes,
+    { level = 1, seal }: { readonly level?: number; readonly seal?: WalSeal } = {},
+  ): Promise<EncodedWalFile> {
     const codec = { algorithm: "zstd", level } as const;
     const place = { ...PLACE, systemIdentifier: this.#systemIdentifier };
-    return await encodeWalFile(await this.write(name, bytes), { codec, place, seal: undefined });
+    return await encodeWalFile(await this.write(name, bytes), { codec, place, seal });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -9,6 +9,16 @@ import {
 } from "../../../src/domain/errors.ts";
 import { bindSystem } from "../../../src/engine/wal/system_binding.ts";
 import { walNameOf } from "../../../src/engine/wal/wal_file.ts";
+import { type HoldWal, sealedWriter } from "../../../src/engine/wal/sealed_wal.ts";
+import { decodeWal, sha256Of, type WalSeal } from "../../../src/engine/wal/wal_object.ts";
+import { parseWalName } from "../../../src/domain/wal.ts";
+import {
+  generateIdentity,
+  KeyRing,
+  newDataKey,
+  ObjectOpener,
+  ObjectSealer,
+} from "../../../src/crypto/crypto.ts";
 import { encodeWalFile } from "../../../src/engine/wal/encode_wal_file.ts";
 import { pushWal } from "../../../src/engine/wal/wal_push.ts";
 import { DirectoryStore } from "../../../src/storage/directory.ts";
@@ -57,13 +67,42 @@ Deno.test("pushWal() knows its own content again at another level and without me
   const parts = pushParts();
   const { name, bytes } = makeSegment();
   const { key } = await pushWal(parts, await rig.file(name, bytes));
-  const again = await pushWal(parts, await rig.file(name, bytes, 9));
+  const again = await pushWal(parts, await rig.file(name, bytes, { level: 9 }));
   assert.equal(again.outcome, "already_archived");
   await parts.store.put(key, await bytesOf(await parts.store.get(key)));
   const copied = await pushWal(parts, await rig.file(name, bytes));
   assert.equal(copied.outcome, "already_archived");
   const other = await rig.file(name, makeSegment({ seed: 2 }).bytes);
   await assert.rejects(pushWal(parts, other), ArchiveConflictError);
+});
+
+Deno.test("what is stored encrypted opens to what it was, and is known again by its tag", async () => {
+  await using rig = await WalRig.make();
+  const { identity, recipient } = await generateIdentity();
+  const key = await newDataKey([recipient]);
+  const sealer = new ObjectSealer(() => Promise.resolve(key));
+  const opener = new ObjectOpener(new KeyRing({ identities: () => Promise.resolve([identity]) }));
+  const hold: HoldWal = (name, known) => sealer.hold(name, { ...known, tagged: true });
+  const tagOf = (sha256: string) => Promise.resolve(sha256.split("").reverse().join(""));
+  const seal: WalSeal = (target) => sealedWriter(target, { hold, tagOf });
+  const parts = { ...pushParts(), seal, tagOf };
+  const full = { segmentBytes: 4 * MiB, filled: 1 };
+  const large = { name: makeSegment(full).name, one: makeSegment(full).bytes };
+  for (const { name, one } of [...kinds().slice(1), large]) {
+    const report = await pushWal(parts, await rig.file(name, one, { seal }));
+    const stored = await bytesOf(await parts.store.get(report.key));
+    const { metadata } = (await parts.store.head(report.key))!;
+    assert.equal(metadata?.["stored-sha256"], sha256Of(stored));
+    const opened = decodeWal(parseWalName(name)!, {
+      stored: await opener.open(report.key, stored),
+      expected: report,
+    });
+    assert.equal(Buffer.compare(opened, one), 0);
+    const again = async () => (await pushWal(parts, await rig.file(name, one, { seal }))).outcome;
+    assert.equal(await again(), "already_archived");
+    await parts.store.put(report.key, stored); // a copy that lost its metadata
+    assert.equal(await again(), "already_archived");
+  }
 });
 
 Deno.test("zstd -d opens a stored segment", async () => {
