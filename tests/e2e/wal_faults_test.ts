@@ -4,6 +4,8 @@
  * ones stand behind it for one half of the calls, and are asked at once by the other half.
  */
 import assert from "node:assert/strict";
+import { generateIdentity, KeyRing, ObjectOpener } from "../../src/crypto/crypto.ts";
+import type { Bytes } from "../../src/domain/bytes.ts";
 import { parseWalName } from "../../src/domain/wal.ts";
 import { walKey } from "../../src/domain/wal_key.ts";
 import { decodeWal, digestOf } from "../../src/engine/wal/wal_object.ts";
@@ -39,6 +41,8 @@ const FAULTS: readonly (readonly [share: number, action: FaultAction])[] = [
   [0.03, { kind: "drip", bytesPerSecond: 300_000 }],
 ];
 
+type Keys = Awaited<ReturnType<typeof generateIdentity>>;
+
 /** Where segments are pushed to. */
 interface Target {
   readonly name: string;
@@ -48,6 +52,7 @@ interface Target {
   readonly kills: number;
   /** Undefined: the small server keeps them. */
   readonly real?: LightServer;
+  readonly encrypted?: boolean;
 }
 
 /** The small server, and those of the real ones that are reached by http. */
@@ -56,6 +61,10 @@ function targets(): readonly Target[] {
   const segments = trials({ full: 5_000, usual: 60 });
   return [
     { name: "the small server", segments: 40, kills: trials({ full: 500, usual: 1 }) },
+    {
+      ...{ name: "the small server, encrypted", encrypted: true },
+      ...{ segments: 20, kills: trials({ full: 500, usual: 1 }) },
+    },
     ...plain.filter(({ name }) => name === "versitygw" || name === "minio")
       .map((real) => ({ name: real.name, segments, kills: segments / 5, real })),
   ];
@@ -75,17 +84,20 @@ class Pusher implements AsyncDisposable {
   readonly #server: S3Server;
   readonly #rig: WalRig;
   readonly #real: LightServer | undefined;
+  /** What everything is encrypted to. */
+  readonly #keys: Keys | undefined;
   readonly #random: () => number;
   /** Milliseconds of calls that were acknowledged. */
   readonly #durations = [200];
 
   private constructor(
-    { seed, bucket, server, rig, real }: {
+    { seed, bucket, server, rig, real, keys }: {
       readonly seed: number;
       readonly bucket: string;
       readonly server: S3Server;
       readonly rig: WalRig;
       readonly real: LightServer | undefined;
+      readonly keys: Keys | undefined;
     },
   ) {
     this.seed = seed;
@@ -93,16 +105,18 @@ class Pusher implements AsyncDisposable {
     this.#server = server;
     this.#rig = rig;
     this.#real = real;
+    this.#keys = keys;
     this.#random = seededRandom(seed);
   }
 
-  static async begin(real: LightServer | undefined): Promise<Pusher> {
+  static async begin({ real, encrypted = false }: Target): Promise<Pusher> {
     const seed = campaignSeed();
     const bucket = `wal-faults-${crypto.randomUUID()}`;
     const server = S3Server.start({ seed, buckets: [bucket], origin: real?.options.endpoint });
     for (const [probability, action] of FAULTS) server.fail({ probability }, action);
     if (real) await createBucket(real, bucket);
-    return new Pusher({ seed, bucket, server, real, rig: await WalRig.make() });
+    const keys = encrypted ? await generateIdentity() : undefined;
+    return new Pusher({ seed, bucket, server, real, keys, rig: await WalRig.make() });
   }
 
   /** How often the store failed. */
@@ -141,7 +155,7 @@ class Pusher implements AsyncDisposable {
       const key = walKey(PLACE, parseWalName(name)!);
       const info = await store.head(key);
       assert.ok(info, `seed ${this.seed}: ${name} was acknowledged and is not archived`);
-      const stored = await bytesOf(await store.get(key));
+      const stored = await this.#opened(key, await bytesOf(await store.get(key)));
       const archived = decodeWal(parseWalName(name)!, { stored, expected: digestOf(info) });
       assert.ok(Buffer.compare(archived, bytes) === 0, `seed ${this.seed}: ${name} differs`);
     }
@@ -151,6 +165,13 @@ class Pusher implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#server[Symbol.asyncDispose]();
     await this.#rig[Symbol.asyncDispose]();
+  }
+
+  async #opened(key: string, stored: Bytes): Promise<Bytes> {
+    if (!this.#keys) return stored;
+    const { identity } = this.#keys;
+    return await new ObjectOpener(new KeyRing({ identities: () => Promise.resolve([identity]) }))
+      .open(key, stored);
   }
 
   /** One call as the archiver makes it; whether it was acknowledged. */
@@ -182,6 +203,7 @@ class Pusher implements AsyncDisposable {
       ...{ HOME: this.#rig.folder, S3_BUCKET: this.bucket, AWS_REGION: "us-east-1" },
       ...{ AWS_ENDPOINT_URL_S3: endpoint, AWS_ACCESS_KEY_ID: credentials.accessKeyId },
       AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+      ...(this.#keys && { BACKUPCTL_ENCRYPTION_RECIPIENTS: this.#keys.recipient }),
     };
   }
 
@@ -192,9 +214,10 @@ class Pusher implements AsyncDisposable {
   }
 }
 
-for (const { name, segments, kills, real } of targets()) {
+for (const target of targets()) {
+  const { name, segments, kills } = target;
   Deno.test(`of pushes to ${name} under faults and ${kills} SIGKILLs, every acknowledged one is archived`, async () => {
-    await using pusher = await Pusher.begin(real);
+    await using pusher = await Pusher.begin(target);
     while (pusher.pushed < segments || pusher.kills < kills) await pusher.next();
     await pusher.check();
     const { seed, pushed, calls, faults } = pusher;

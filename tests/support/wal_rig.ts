@@ -36,9 +36,7 @@ export class WalRig implements AsyncDisposable {
     await Deno.mkdir(`${folder}/pg_wal/archive_status`, { recursive: true });
     await Deno.mkdir(`${folder}/global`);
     await Deno.writeTextFile(`${folder}/PG_VERSION`, "15\n");
-    const control = new Uint8Array(8192);
-    new BigUint64Array(control.buffer)[0] = BigInt(systemIdentifier);
-    await Deno.writeFile(`${folder}/global/pg_control`, control);
+    await Deno.writeFile(`${folder}/global/pg_control`, controlFile(systemIdentifier));
     return new WalRig(folder, systemIdentifier);
   }
 
@@ -64,6 +62,22 @@ export class WalRig implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await removeTree(this.folder);
   }
+}
+
+/** What of pg_control is read without a server: whose it is, its random bytes, its CRC-32C. */
+function controlFile(systemIdentifier: string): Bytes {
+  const [nonceAt, crcAt] = [256, 288];
+  const control = new Uint8Array(8192);
+  const view = new DataView(control.buffer);
+  view.setBigUint64(0, BigInt(systemIdentifier), true);
+  control.fill(0xab, nonceAt, crcAt);
+  let crc = 0xffff_ffff;
+  for (const byte of control.subarray(0, crcAt)) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f6_3b78 : 0);
+  }
+  view.setUint32(crcAt, ~crc >>> 0, true);
+  return control;
 }
 
 /** What pushing needs; a store in memory unless told otherwise. */
