@@ -45,20 +45,18 @@ export async function sealFrame(
   return { head, sealed };
 }
 
-/** Puts frames where they are to be, one behind the other, and gives back their memory. */
-export function placeFrames(into: Bytes, frames: readonly SealedFrame[]): void {
-  let at = 0;
-  for (const { head, sealed } of frames) {
-    into.set(head, at);
-    into.set(sealed, at += head.length);
-    at += sealed.length;
-    discard(sealed);
-  }
+/** Puts a frame where it is to be, and gives back its memory. @returns how long it is. */
+export function placeFrame(into: Bytes, { head, sealed }: SealedFrame): number {
+  const bytes = head.length + sealed.length;
+  into.set(head);
+  into.set(sealed, head.length);
+  discard(sealed);
+  return bytes;
 }
 
-/** How many bytes frames take up. */
-export function framesBytes(frames: readonly SealedFrame[]): number {
-  return frames.reduce((bytes, { head, sealed }) => bytes + head.length + sealed.length, 0);
+/** How long a frame of so many plain bytes is as it is stored. */
+export function frameBytes(plainBytes: number): number {
+  return FRAME_HEAD_BYTES + plainBytes + FRAME_TAG_BYTES;
 }
 
 /** @throws {IntegrityError} when it is not the frame that was sealed for this place. */

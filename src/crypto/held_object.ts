@@ -1,5 +1,5 @@
 import type { Bytes } from "../domain/bytes.ts";
-import { framesBytes, placeFrames, type SealedFrame, sealFrame } from "./frames.ts";
+import { frameBytes, placeFrame, type SealedFrame, sealFrame } from "./frames.ts";
 import { digestOf, withTag } from "./seal_format.ts";
 
 const NOTHING: Bytes = new Uint8Array(0);
@@ -13,6 +13,8 @@ export class HeldObject {
   readonly #header: Bytes;
   readonly #digest: Bytes;
   readonly #frames: Promise<SealedFrame>[] = [];
+  /** Of all frames. */
+  #bytes = 0;
 
   /** @param begun.header as it is stored. */
   constructor({ key, header }: { readonly key: CryptoKey; readonly header: Bytes }) {
@@ -37,15 +39,16 @@ export class HeldObject {
   ): Promise<Bytes> {
     const front = tag === undefined ? this.#header : withTag(this.#header, tag);
     this.#seal(last, { last: true, digest: digestOf(front) });
-    const frames = await Promise.all(this.#frames);
     // Written once, where it stays: a new process pays for each byte of memory that it touches.
-    const stored = new Uint8Array(front.length + framesBytes(frames));
+    const stored = new Uint8Array(front.length + this.#bytes);
     stored.set(front);
-    placeFrames(stored.subarray(front.length), frames);
+    let at = front.length;
+    for (const frame of this.#frames) at += placeFrame(stored.subarray(at), await frame);
     return stored;
   }
 
   #seal(plain: Bytes, { last, digest }: { readonly last: boolean; readonly digest: Bytes }): void {
+    this.#bytes += frameBytes(plain.length);
     const place = { index: this.#frames.length, last, plain };
     const frame = sealFrame({ key: this.#key, digest }, place);
     frame.catch(() => {}); // told at the end, if that is ever reached

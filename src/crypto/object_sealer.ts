@@ -1,6 +1,13 @@
 import type { Bytes } from "../domain/bytes.ts";
 import { type KeyStep, newSalt, objectKey } from "./data_key.ts";
-import { framesBytes, importKey, placeFrames, sealFrame } from "./frames.ts";
+import {
+  frameBytes,
+  type FramePlace,
+  type FrameSeal,
+  importKey,
+  placeFrame,
+  sealFrame,
+} from "./frames.ts";
 import { HeldObject } from "./held_object.ts";
 import { InOrder } from "./in_order.ts";
 import { digestOf, MAX_FRAME_BYTES, type SealHeader, writeSealHeader } from "./seal_format.ts";
@@ -91,9 +98,11 @@ export class ObjectSealer {
   }
 }
 
-async function wholeFrame(...frame: Parameters<typeof sealFrame>): Promise<Bytes> {
-  const parts = [await sealFrame(...frame)];
-  const whole = new Uint8Array(framesBytes(parts));
-  placeFrames(whole, parts);
+async function wholeFrame(
+  seal: FrameSeal,
+  part: FramePlace & { readonly plain: Bytes },
+): Promise<Bytes> {
+  const whole = new Uint8Array(frameBytes(part.plain.length));
+  placeFrame(whole, await sealFrame(seal, part));
   return whole;
 }
