@@ -158,6 +158,8 @@ function refusal(error: Message, args: readonly string[]): UsageError {
     return unknownWord(word, { suggestion: near, words });
   }
   if (sentence.startsWith("No matching command")) return incomplete(words);
+  if (/^No matching .*found\.$/.test(sentence)) return incomplete(words, "a flag or a word");
+  if (/^Expected at least \d+ values?, but/.test(sentence)) return incomplete(words, "a value");
   const missingWord = /^Expected an? `?([A-Z]+)`?, but/.exec(sentence)?.[1];
   if (missingWord !== undefined) {
     return new UsageError(`${missingWord} is missing`, helpHint(words));
@@ -204,11 +206,11 @@ function isFlagOf(flag: string, words: readonly string[]): boolean {
   return text.split(/[\s,]+/).includes(flag);
 }
 
-function incomplete(words: readonly string[]): UsageError {
+function incomplete(words: readonly string[], what = "a word"): UsageError {
   if (words[0] === undefined) {
     return new UsageError("no command was given", '"backupctl --help" lists the commands');
   }
-  return new UsageError(`"${words[0]}" needs a word behind it`, helpHint(words));
+  return new UsageError(`"${words[0]}" needs ${what} behind it`, helpHint(words));
 }
 
 /** The longest command that the words name. */

@@ -207,6 +207,16 @@ for (const major of clusterMajors()) {
       assert.match(added.join(), /-failed\.json$/);
     });
 
+    await t.step(
+      "a file of SQL that is not there is told before anything is restored",
+      async () => {
+        const { status, stderr } = await rig.run("drill --sql /no/such.sql");
+        assert.equal(status, 2, stderr);
+        assert.match(stderr, /^error: there is no file \/no\/such\.sql$/m);
+        assert.deepEqual(await rig.scratch(), []);
+      },
+    );
+
     await t.step("--keep-scratch leaves a folder of one's own choice", async () => {
       const destination = `${program.folder}/kept`;
       const stdout = await rig.ok(`drill --keep-scratch --destination ${destination}`);

@@ -303,6 +303,9 @@ for (const major of clusterMajors()) {
         new RegExp(`WAL segment ${lost} is missing between backup ${first}`),
       );
       assert.match(await rig.ok("status"), new RegExp(`^missing: WAL ${lost}$`, "m"));
+      const unknown = await rig.run("wal status --timeline 99");
+      assert.equal(unknown.status, 7, unknown.stderr);
+      assert.match(unknown.stderr, /^error: nothing of timeline 99 is archived$/m);
       assert.equal((await rig.run("wal verify")).status, 8);
       assert.equal((await rig.run("wal verify --timeline 3")).status, 0);
     });

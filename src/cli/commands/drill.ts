@@ -1,5 +1,5 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
-import { IntegrityError } from "../../domain/errors.ts";
+import { IntegrityError, UsageError } from "../../domain/errors.ts";
 import type { DrillOptions, DrillReport } from "../../engine/drill/drill.ts";
 import type { RecoveryPlan, RecoveryRequest, RestoreParts } from "../../engine/engine.ts";
 import { needsOf, whileHeld } from "../../engine/hold_lease.ts";
@@ -21,6 +21,7 @@ type Line = CommandOf<"drill">;
 /** Restores a backup into a scratch server and checks it. Exit status 8 when a check fails. */
 export const drill: Command<Line> = async (line, context) => {
   const request = recoveryRequest(line);
+  if (line.sql !== undefined) await checkFile(line.sql);
   await using session = await openSession(context, "drill");
   const { config } = session.loaded;
   await checkIdentity(config, { rollsForward: request !== undefined });
@@ -46,6 +47,15 @@ export const drill: Command<Line> = async (line, context) => {
     await store.close?.();
   }
 };
+
+/** Before anything is restored for it. @throws {UsageError} when it is not there. */
+async function checkFile(path: string): Promise<void> {
+  try {
+    await Deno.stat(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw new UsageError(`there is no file ${path}`);
+  }
+}
 
 /** @throws {UsageError} */
 function recoveryRequest(line: Line): RecoveryRequest | undefined {

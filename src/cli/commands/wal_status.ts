@@ -1,5 +1,6 @@
 import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
 import type { Clock } from "../../domain/clock.ts";
+import { NothingMatchesError } from "../../domain/errors.ts";
 import { formatLsn } from "../../domain/lsn.ts";
 import { describeArchiver } from "../../engine/archiving.ts";
 import { reportWal, type TimelineReport, type WalReport } from "../../engine/wal_report.ts";
@@ -19,8 +20,9 @@ type Line = CommandOf<"wal status">;
 export const walStatus: Command<Line> = async (line, context) => {
   return await withArchive(context, async ({ config, view }) => {
     const report = reportWal(view, { now: context.clock.now() });
+    const shown = only(report, line.timeline);
     const server = await askArchiver(config, context);
-    print({ ...only(report, line.timeline), server }, context);
+    print({ ...shown, server }, context);
     return 0;
   });
 };
@@ -30,9 +32,17 @@ type Report = WalReport & {
   readonly server: ServerReport | string;
 };
 
+/** @throws {NothingMatchesError} when nothing of the timeline is known. */
 function only(report: WalReport, timeline: number | undefined): WalReport {
   if (timeline === undefined) return report;
   const is = (one: { readonly timeline: number }) => one.timeline === timeline;
+  const known = new Set([...report.timelines, ...report.windows].map((one) => one.timeline));
+  if (!known.has(timeline)) {
+    throw new NothingMatchesError(
+      `nothing of timeline ${timeline} is archived`,
+      `there ${known.size === 1 ? "is" : "are"}: ${[...known].sort((a, b) => a - b).join(", ")}`,
+    );
+  }
   return {
     ...report,
     timelines: report.timelines.filter(is),

@@ -34,6 +34,7 @@ export async function restoreIntoServer(
   const server = await TargetServer.open(parts.programs, { connection, backup, ...abort });
   const major = await server.major();
   noteOlderServer(parts, { major, version: backup.postgresVersion });
+  noteOwnNames(parts, { selection, connection });
   const globals = await restoreAllGlobals(parts, {
     server,
     run: { backup, selection, inPlaceTablespaces, ...abort },
@@ -134,4 +135,21 @@ async function shouldSpool(
     `${await temporaryFolder()} has no room for the dump: pg_restore runs with one job; TMPDIR names another folder`,
   );
   return false;
+}
+
+/** Whoever names another database in the URL may expect the dump there. */
+function noteOwnNames(
+  { progress }: RestoreParts,
+  { selection: { dumps }, connection }: {
+    readonly selection: DumpSelection;
+    readonly connection: Pick<ConnectionOptions, "database">;
+  },
+): void {
+  const names = new Set(dumps.map(({ database }) => database));
+  if (connection.database === "postgres" || names.has(connection.database)) return;
+  progress.note(
+    `a dump goes back under its own name; ${
+      JSON.stringify(connection.database)
+    } is connected to only`,
+  );
 }

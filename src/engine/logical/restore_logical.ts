@@ -1,5 +1,10 @@
 import { systemClock } from "../../domain/clock.ts";
-import { DestinationError, PartialError, PostgresError } from "../../domain/errors.ts";
+import {
+  DestinationError,
+  NothingMatchesError,
+  PartialError,
+  PostgresError,
+} from "../../domain/errors.ts";
 import type { RestoreParts, RestoreReport } from "../parts.ts";
 import { type DumpSelection, selectDumps } from "./object_names.ts";
 import { logicalTarget, planLogicalRestore, type RestoreRun } from "./plan_logical_restore.ts";
@@ -14,6 +19,7 @@ const SHOWN_ERRORS = 3;
  *
  * @throws {DestinationError} before anything is changed when the target cannot take it.
  * @throws {IntegrityError} naming the object that is damaged or missing.
+ * @throws {NothingMatchesError} when it has none of the tables that were named.
  * @throws {PostgresError} when no database could be restored.
  * @throws {PartialError} when PostgreSQL refused a part of it: how many errors, and the first.
  */
@@ -61,6 +67,13 @@ function refuseErrors(
   const more = errors.length > SHOWN_ERRORS ? `; and ${errors.length - SHOWN_ERRORS} more` : "";
   const total = new Set(selection.dumps.map(({ database }) => database)).size;
   if (failed === total && total > 0) {
+    // Its words may be translated; then it is a refusal like any other.
+    if (errors.every((error) => /table "[^]*" not found$/.test(error))) {
+      throw new NothingMatchesError(
+        `${shown}${more}`,
+        "names are taken as they are, upper case too; pg_restore --list shows what a dump holds",
+      );
+    }
     throw new PostgresError(`nothing could be restored into ${where}: ${shown}${more}`);
   }
   throw new PartialError(

@@ -57,7 +57,9 @@ function sentence(left: readonly FolderStock[], { orphans, olderThan }: Leftover
     ? `1 folder (${bytes}) without backup.json belongs to a run that is under way or was killed`
     : `${left.length} folders (${bytes}) without backup.json belong to runs that are under way or ` +
       "were killed";
-  return orphans ? `${what}: younger than ${age}` : `${what}; --orphans removes what is older`;
+  return orphans
+    ? `${what}: younger than ${age}, or still at work`
+    : `${what}; --orphans removes what is older`;
 }
 
 /**

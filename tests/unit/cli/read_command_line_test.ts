@@ -63,6 +63,8 @@ const refused: readonly (readonly [args: string, message: RegExp, hint: RegExp])
   ["bakcup full", /command "bakcup" is not known/, /did you mean backup\?/],
   ["backup ful", /argument "ful" is not known/, /did you mean full\?/],
   ["backup", /"backup" needs a word behind it/, /backupctl backup --help/],
+  ["delete", /"delete" needs a flag or a word behind it/, /backupctl delete --help/],
+  ["annotate", /"annotate" needs a value behind it/, /backupctl annotate --help/],
   ["backup full --lable x", /flag "--lable" is not known/, /did you mean --label\?/],
   ["backup full --clutser=x", /flag "--clutser=x" is not known/, /did you mean --cluster\?/],
   ["backup full extra", /argument "extra" is not known here/, /backupctl backup full --help/],
