@@ -117,7 +117,7 @@ function writePassword(
     Deno.chmodSync(path, 0o600);
     Deno.writeTextFileSync(path, passwordLine(password));
     const now = Deno.lstatSync(path).mtime?.getTime();
-    if (now !== undefined) sweepPasswordFiles(dirname(path), { now });
+    if (now !== undefined) void sweepPasswordFiles(dirname(path), { now });
     if (reader) Deno.chownSync(path, reader.uid, reader.gid);
     return path;
   } catch (error) {

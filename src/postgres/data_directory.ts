@@ -4,6 +4,7 @@
  * @module
  */
 import { PostgresError } from "../domain/errors.ts";
+import { isAlive } from "./is_alive.ts";
 
 /**
  * The major version in PG_VERSION.
@@ -51,21 +52,5 @@ async function readText(path: string): Promise<string | undefined> {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return undefined;
     throw new PostgresError(`cannot read ${path}`, "may this user read it?", { cause: error });
-  }
-}
-
-/** Signal 0 only asks; on Linux /proc knows without the right to ask. */
-async function isAlive(pid: number): Promise<boolean> {
-  try {
-    await Deno.lstat(`/proc/${pid}`);
-    return true;
-  } catch {
-    // No such process, or a system without /proc.
-  }
-  try {
-    const { kill } = await import("node:process");
-    return kill(pid, 0);
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }

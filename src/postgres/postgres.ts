@@ -273,6 +273,7 @@ export {
   type ManifestFacts,
   type ManifestFile,
 } from "./files/backup_manifest_text.ts";
+export { runningServer } from "./data_directory.ts";
 export { changedPages } from "./files/changed_pages.ts";
 export { type RelationFile, relationFile } from "./files/data_file_rules.ts";
 export {

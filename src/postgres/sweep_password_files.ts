@@ -1,4 +1,5 @@
-import { kill, pid } from "node:process";
+import { pid } from "node:process";
+import { isAlive } from "./is_alive.ts";
 
 const NAME = /^backupctl-(\d+)-.*\.pgpass$/;
 /** Processes of another container that shares the folder look dead, and need theirs for seconds. */
@@ -15,11 +16,14 @@ export function passwordFilePrefix(): string {
  *
  * @param options.now milliseconds of the epoch.
  */
-export function sweepPasswordFiles(folder: string, { now }: { readonly now: number }): void {
+export async function sweepPasswordFiles(
+  folder: string,
+  { now }: { readonly now: number },
+): Promise<void> {
   try {
     for (const { name } of Deno.readDirSync(folder)) {
       const owner = NAME.exec(name)?.[1];
-      if (owner === undefined || isAlive(Number(owner))) continue;
+      if (owner === undefined || await isAlive(Number(owner))) continue;
       removeOld(`${folder}/${name}`, now);
     }
   } catch {
@@ -33,14 +37,5 @@ function removeOld(path: string, now: number): void {
     if (now - written > YOUNG_MILLISECONDS) Deno.removeSync(path);
   } catch {
     // Gone, or somebody else's.
-  }
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    kill(pid, 0);
-    return true;
-  } catch (error) {
-    return !(error instanceof Error && "code" in error && error.code === "ESRCH");
   }
 }

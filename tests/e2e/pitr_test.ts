@@ -231,6 +231,23 @@ for (const major of clusterMajors()) {
       });
     }
 
+    await t.step("nothing is restored over a running server, whatever is asked", async () => {
+      const destination = await rig.restore("--latest");
+      try {
+        for (const flags of ["", " --delta", " --delta --force", " --delta --plan"]) {
+          const refused = await rig.run(`restore --destination ${destination}${flags}`);
+          assert.equal(refused.status, 9, `${flags}: ${refused.stdout}${refused.stderr}`);
+          assert.match(
+            refused.stdout + refused.stderr,
+            /a PostgreSQL server \(process \d+\) is running in /,
+          );
+        }
+        assert.equal((await rig.restored.query("select 1 as n"))[0]!["n"], 1);
+      } finally {
+        await rig.stop(destination);
+      }
+    });
+
     if (Deno.uid() === 0) {
       await t.step("as root, the server runs as the owner of its folder", async () => {
         const destination = await rig.emptyFolder();

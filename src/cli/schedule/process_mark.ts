@@ -35,14 +35,15 @@ async function startOf(pid: number): Promise<Start> {
 async function askPs(pid: number): Promise<Start> {
   try {
     const args = ["-o", "stat=", "-o", "lstart=", "-p", `${pid}`];
-    const { success, stdout } = await new Deno.Command("ps", {
+    const { success, stdout, stderr } = await new Deno.Command("ps", {
       args,
       env: { LC_ALL: "C", TZ: "UTC" },
-      ...{ stdin: "null", stderr: "null" },
+      stdin: "null",
     }).output();
     const [, state, start] = /^(\S+)\s+(.*\S)/.exec(new TextDecoder().decode(stdout).trim()) ?? [];
     if (success && start !== undefined) return state!.startsWith("Z") ? "gone" : start;
-    return success ? undefined : "gone";
+    // One that does not know its flags complains, and tells nothing.
+    return success || stderr.length > 0 ? undefined : "gone";
   } catch {
     return undefined;
   }

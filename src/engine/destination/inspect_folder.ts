@@ -1,5 +1,5 @@
-import { kill } from "node:process";
 import { toldReason } from "../../log/told_reason.ts";
+import { runningServer } from "../../postgres/postgres.ts";
 
 /** What is at a path that a restore is to fill. */
 export type FolderState =
@@ -40,20 +40,4 @@ async function occupied(path: string, names: readonly string[]): Promise<string>
   const shown = names.slice(0, SHOWN_NAMES).join(", ");
   const more = names.length > SHOWN_NAMES ? ` and ${names.length - SHOWN_NAMES} more` : "";
   return `${path} is not empty: it holds ${shown}${more}`;
-}
-
-/** The process id of the server that runs in a data directory. */
-export async function runningServer(path: string): Promise<number | undefined> {
-  const text = await Deno.readTextFile(`${path}/postmaster.pid`).catch(() => "");
-  const pid = Number(text.split("\n")[0]);
-  return Number.isSafeInteger(pid) && pid > 1 && isAlive(pid) ? pid : undefined;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
-  }
 }

@@ -31,7 +31,7 @@ Deno.test("sweepPasswordFiles() removes what killed runs left, and nothing else"
       const time = new Date(now - hours * HOUR);
       await Deno.utime(`${folder}/${name}`, time, time);
     }
-    sweepPasswordFiles(folder, { now });
+    await sweepPasswordFiles(folder, { now });
     const left = (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
     assert.deepEqual(left, files.filter(([, , stays]) => stays).map(([name]) => name).sort());
   } finally {
@@ -39,8 +39,8 @@ Deno.test("sweepPasswordFiles() removes what killed runs left, and nothing else"
   }
 });
 
-Deno.test("sweepPasswordFiles() keeps quiet about a folder that cannot be read", () => {
-  sweepPasswordFiles("/nowhere/at/all", { now: 0 });
+Deno.test("sweepPasswordFiles() keeps quiet about a folder that cannot be read", async () => {
+  await sweepPasswordFiles("/nowhere/at/all", { now: 0 });
 });
 
 Deno.test("passwordFilePrefix() names this process", () => {

@@ -7,7 +7,8 @@
  */
 import * as fs from "node:fs";
 import type { BackupManifest } from "../../../catalog/catalog.ts";
-import { inspectFolder, runningServer } from "../../destination/inspect_folder.ts";
+import { runningServer } from "../../../postgres/postgres.ts";
+import { inspectFolder } from "../../destination/inspect_folder.ts";
 import { CONTROL_FILE, PENDING_CONTROL_FILE } from "../required_files.ts";
 import type { TablespaceTarget } from "../tablespace_targets.ts";
 import { readMarker } from "./restore_marker.ts";
