@@ -1,6 +1,6 @@
 import type { Bytes } from "../domain/bytes.ts";
 import { frameBytes, placeFrame, type SealedFrame, sealFrame } from "./frames.ts";
-import { digestOf, withTag } from "./seal_format.ts";
+import { digestOf, MAX_FRAME_BYTES, withTag } from "./seal_format.ts";
 
 const NOTHING: Bytes = new Uint8Array(0);
 
@@ -11,15 +11,24 @@ const NOTHING: Bytes = new Uint8Array(0);
 export class HeldObject {
   readonly #key: CryptoKey;
   readonly #header: Bytes;
+  readonly #tagged: boolean;
   readonly #digest: Bytes;
   readonly #frames: Promise<SealedFrame>[] = [];
   /** Of all frames. */
   #bytes = 0;
 
-  /** @param begun.header as it is stored. */
-  constructor({ key, header }: { readonly key: CryptoKey; readonly header: Bytes }) {
+  /**
+   * @param begun.header as it is stored.
+   * @param begun.tagged whether it promises a tag.
+   */
+  constructor({ key, header, tagged }: {
+    readonly key: CryptoKey;
+    readonly header: Bytes;
+    readonly tagged: boolean;
+  }) {
     this.#key = key;
     this.#header = header;
+    this.#tagged = tagged;
     this.#digest = digestOf(header);
   }
 
@@ -37,6 +46,7 @@ export class HeldObject {
   async end(
     { last = NOTHING, tag }: { readonly last?: Bytes; readonly tag?: string } = {},
   ): Promise<Bytes> {
+    if ((tag !== undefined) !== this.#tagged) throw new TypeError("a tag is promised, or none");
     const front = tag === undefined ? this.#header : withTag(this.#header, tag);
     this.#seal(last, { last: true, digest: digestOf(front) });
     // Written once, where it stays: a new process pays for each byte of memory that it touches.
@@ -48,6 +58,7 @@ export class HeldObject {
   }
 
   #seal(plain: Bytes, { last, digest }: { readonly last: boolean; readonly digest: Bytes }): void {
+    if (plain.length > MAX_FRAME_BYTES) throw new RangeError(`a frame of ${plain.length} bytes`);
     this.#bytes += frameBytes(plain.length);
     const place = { index: this.#frames.length, last, plain };
     const frame = sealFrame({ key: this.#key, digest }, place);

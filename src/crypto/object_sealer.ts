@@ -52,7 +52,8 @@ export class ObjectSealer {
 
   /** Seals an object while it is made, and holds it until it is whole. */
   async hold(name: string, known: PublicPart = {}): Promise<HeldObject> {
-    return new HeldObject(await this.#begin(name, known));
+    const { tagged = false } = known;
+    return new HeldObject({ ...await this.#begin(name, known), tagged });
   }
 
   /** Seals an object as it comes, a frame for each chunk. */

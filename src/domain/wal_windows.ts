@@ -6,7 +6,8 @@
  */
 import type { Lsn } from "./lsn.ts";
 import type { TimelineHistory } from "./timeline_history.ts";
-import { isOnHistory, rootHistory, timelineOfSegment, timelineStart } from "./timeline_history.ts";
+import { rootHistory, timelineStart } from "./timeline_history.ts";
+import { isOnHistory, timelineOfSegment } from "./timeline_path.ts";
 import { lastSegmentNumber, segmentNumber, segmentStart } from "./wal.ts";
 
 /** A whole segment that is in the archive. */

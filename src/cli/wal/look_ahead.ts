@@ -72,7 +72,7 @@ export async function runLookAhead(
     });
     const codec = { algorithm: "zstd", level: settings.zstdLevel } as const;
     const dataDirectory = walFolder.replace(/\/[^/]*$/, "");
-    const seal = await pushSeal(settings, { store: opened.store, spool, dataDirectory });
+    const seal = await pushSeal(settings, { store: opened.store, spool, dataDirectory, signal });
     await runAhead({ store: opened.store, place, codec, conditionalPut, spool, ...seal }, {
       ...{ walFolder, asked, clock, signal },
       ...{ lookAhead: settings.lookAhead, idleMs: RUNNER_IDLE_MS },

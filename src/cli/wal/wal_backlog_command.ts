@@ -22,6 +22,7 @@ export async function walBacklog(input: SessionInput, caller: Caller): Promise<v
   const { settings, env, signal, log } = input;
   const systemIdentifier = systemIdentifierOf(".");
   const spool = openSpool(settings, { env, systemIdentifier });
+  spool?.claim();
   const place = { cluster: settings.cluster, systemIdentifier };
   const opened = await openStoreOf(input);
   void opened.warm();
@@ -29,7 +30,9 @@ export async function walBacklog(input: SessionInput, caller: Caller): Promise<v
   const { conditionalPut } = await prepareRepository(opened, {
     ...{ place, spool, takeOver: false, signal, log },
   });
-  const seal = await pushSeal(settings, { store: opened.store, spool, dataDirectory: "." });
+  const seal = await pushSeal(settings, {
+    ...{ store: opened.store, spool, dataDirectory: ".", signal },
+  });
   const { pushed, confirmed } = await archiveBacklog(
     { store: opened.store, place, codec, conditionalPut, spool, ...seal },
     { walFolder: "pg_wal", signal },

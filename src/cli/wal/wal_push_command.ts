@@ -25,6 +25,7 @@ export async function walPush(input: PushInput): Promise<void> {
   const { name } = walNameOf(path);
   const systemIdentifier = systemIdentifierOf(dataDirectoryOf(path));
   const spool = openSpool(settings, { env, systemIdentifier });
+  spool?.claim();
   const asked = { path, name, systemIdentifier, spool };
   if (!await isPushedAhead(asked, input)) return await pushNow(input, asked);
   log.write("info", "wal.pushed", { message: `${name} was pushed ahead`, wal: name });
@@ -57,7 +58,8 @@ async function pushNow(input: PushInput, asked: AskedFile): Promise<void> {
   const preparing = prepareRepository(opened, { place, spool, takeOver, signal, log });
   preparing.catch(() => {}); // awaited below; reading the file may fail first
   const { store } = opened;
-  const sealing = await pushSeal(settings, { store, spool, dataDirectory: dataDirectoryOf(path) });
+  const dataDirectory = dataDirectoryOf(path);
+  const sealing = await pushSeal(settings, { store, spool, dataDirectory, signal });
   if (sealing.seal) await preparing; // no key is registered where nothing may be stored
   const { encodeWalFile, takeTurn } = await import("../../engine/wal/encode_wal_file.ts");
   const { pushWal } = await import("../../engine/wal/wal_push.ts");

@@ -40,6 +40,8 @@ export interface WalKeyPlace {
   /** A folder that nobody else can read; undefined: each call makes a key of its own. */
   readonly folder: string | undefined;
   readonly clock?: Clock;
+  /** Ends the registering of a new key. */
+  readonly signal?: AbortSignal;
 }
 
 /** Encrypts files of a data directory's WAL. @throws {ConfigError} when there is no recipient. */
@@ -55,7 +57,7 @@ export function sealing(
 /** Encrypts what is pushed. @throws {ConfigError} when there is no recipient. */
 export function walSealer(
   { cluster, encryption }: Pick<WalSettings, "cluster" | "encryption">,
-  { store, folder, clock = systemClock }: WalKeyPlace,
+  { store, folder, clock = systemClock, signal }: WalKeyPlace,
 ): HoldWal {
   const recipients = encryption?.recipients;
   if (!recipients) {
@@ -69,11 +71,8 @@ export function walSealer(
   const take = async (): Promise<KeyStep> => {
     const now = clock.now().getTime();
     const kept = path === undefined ? undefined : readKept(path, { recipients, now });
-    if (kept) {
-      keep(path!, kept);
-      return { ...kept, secret: bytesOf(kept.secret) };
-    }
-    const key = await newKey(recipients, { store, cluster });
+    if (kept && keep(path!, kept)) return { ...kept, secret: bytesOf(kept.secret) };
+    const key = await newKey(recipients, { store, cluster, ...(signal && { signal }) });
     const { id, wrapped, step, secret } = key;
     const made = { recipients, id, wrapped, step, secret: textOf(secret), madeAt: now };
     if (path !== undefined) keep(path, made);
@@ -86,12 +85,12 @@ export function walSealer(
 /** Once a day: what it takes is loaded for it alone. */
 async function newKey(
   recipients: readonly string[],
-  place: { readonly store: ObjectStore; readonly cluster: string },
+  { signal, ...place }: Pick<WalKeyPlace, "store" | "signal"> & { readonly cluster: string },
 ): Promise<KeyStep> {
   const { newDataKey } = await import("../../crypto/crypto.ts");
   const { registerDataKey } = await import("../../catalog/data_keys.ts");
   const key = await newDataKey(recipients);
-  await registerDataKey(place, key, { recipients });
+  await registerDataKey(place, key, { recipients, ...(signal && { signal }) });
   return key;
 }
 
@@ -114,25 +113,30 @@ function readKept(
   }
 }
 
-/** Keeps the step behind `used`, in its place. When that fails, the next call makes a new key. */
-function keep(path: string, used: KeptKey): void {
+/**
+ * Keeps the step behind `used` in its place, or nothing: then the next call makes a new key.
+ *
+ * @returns false when `used` itself stays there: it must not seal anything.
+ */
+function keep(path: string, used: KeptKey): boolean {
   const next = textOf(nextSecret(bytesOf(used.secret)));
   const temporary = `${path}.${Deno.pid}.tmp`;
   try {
     const text = JSON.stringify({ ...used, step: used.step + 1, secret: next });
     Deno.writeTextFileSync(temporary, text, { mode: 0o600 });
     Deno.renameSync(temporary, path);
+    return true;
   } catch {
-    remove(path);
+    return isRemoved(path);
   }
 }
 
-/** What was used already must not stay. */
-function remove(path: string): void {
+function isRemoved(path: string): boolean {
   try {
     Deno.removeSync(path);
-  } catch {
-    // It is not there.
+    return true;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
   }
 }
 

@@ -67,10 +67,11 @@ export async function openStoreOf(
  */
 export async function pushSeal(
   settings: WalSettings,
-  { store, spool, dataDirectory }: {
+  { store, spool, dataDirectory, signal }: {
     readonly store: ObjectStore;
     readonly spool: WalSpool | undefined;
     readonly dataDirectory: string;
+    readonly signal: AbortSignal;
   },
 ): Promise<Pick<WalPushParts, "seal" | "tagOf">> {
   const tagOf = async (sha256: string) =>
@@ -78,7 +79,10 @@ export async function pushSeal(
   if (!settings.encryption) return { tagOf, seal: undefined };
   // All of it in one import: each takes a millisecond of a call.
   const { sealing } = await import("./wal_seal.ts");
-  return { tagOf, seal: sealing(settings, { store, folder: spool?.folder, dataDirectory }) };
+  return {
+    tagOf,
+    seal: sealing(settings, { store, folder: spool?.folder, dataDirectory, signal }),
+  };
 }
 
 /** What fetched WAL is opened with. */
@@ -94,17 +98,18 @@ export async function fetchOpen(
 
 /** The folder where calls for one archive leave word for each other; undefined when there is none. */
 export function openSpool(
-  { cluster, repository, spool }: WalSettings,
+  settings: WalSettings,
   { env, systemIdentifier }: { readonly env: Environment; readonly systemIdentifier: string },
 ): WalSpool | undefined {
+  const { cluster, repository, spool } = settings;
   const root = spool === "auto" ? stateRoot(env) && `${stateRoot(env)}/wal` : spool;
   if (!root) return undefined;
   const { type, path, bucket, prefix, endpoint } = repository;
   const archive = JSON.stringify([type, path, bucket, prefix, endpoint, cluster, systemIdentifier]);
-  const name = createHash("sha256").update(archive).digest("hex").slice(0, 16);
   if (privateFolder(root) === undefined) return undefined;
-  const folder = privateFolder(`${root}/${name}`);
-  return folder === undefined ? undefined : new WalSpool(folder);
+  const folder = privateFolder(`${root}/${shortHash(archive)}`);
+  const stamp = shortHash(JSON.stringify({ ...settings, credentials: null }));
+  return folder === undefined ? undefined : new WalSpool(folder, stamp);
 }
 
 /**
@@ -177,10 +182,14 @@ export function runOf(dataDirectory: string): string | undefined {
   try {
     const text = Deno.readTextFileSync(`${dataDirectory}/postmaster.pid`);
     const lines = /^-?\d+\n.+\n\d+\n/.exec(text)?.[0];
-    return lines && createHash("sha256").update(lines).digest("hex").slice(0, 16);
+    return lines && shortHash(lines);
   } catch {
     return undefined;
   }
+}
+
+function shortHash(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
 /** The first eight bytes of pg_control, in the machine's byte order. @throws {RepositoryError} */

@@ -11,12 +11,8 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
 import { NothingMatchesError } from "../../domain/errors.ts";
 import type { TimelineHistory } from "../../domain/timeline_history.ts";
-import {
-  isOnHistory,
-  rootHistory,
-  timelineOfSegment,
-  timelineOwner,
-} from "../../domain/timeline_history.ts";
+import { rootHistory } from "../../domain/timeline_history.ts";
+import { isOnHistory, timelineOfSegment, timelineOwner } from "../../domain/timeline_path.ts";
 import {
   lastSegmentNumber,
   segmentName,

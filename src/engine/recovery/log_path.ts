@@ -1,5 +1,6 @@
 import type { TimelineHistory } from "../../domain/timeline_history.ts";
-import { timelineOfSegment, timelineStart } from "../../domain/timeline_history.ts";
+import { timelineStart } from "../../domain/timeline_history.ts";
+import { timelineOfSegment } from "../../domain/timeline_path.ts";
 import { segmentNumber } from "../../domain/wal.ts";
 import type { WalGap } from "../../domain/wal_windows.ts";
 import type { ArchiveView, SegmentRun } from "./archive_view.ts";

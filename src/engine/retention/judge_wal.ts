@@ -5,7 +5,8 @@
  * @module
  */
 import type { RetentionPolicy } from "../../domain/retention_policy.ts";
-import { isOnHistory, type TimelineHistory } from "../../domain/timeline_history.ts";
+import type { TimelineHistory } from "../../domain/timeline_history.ts";
+import { isOnHistory } from "../../domain/timeline_path.ts";
 import { lastSegmentNumber, segmentNumber } from "../../domain/wal.ts";
 import { formatSpan } from "./format_span.ts";
 import type { JudgedWal, PruneSystem, WalPiece } from "./prune_model.ts";

@@ -1,4 +1,5 @@
-import { isOnHistory, rootHistory, type TimelineHistory } from "../../domain/timeline_history.ts";
+import { rootHistory, type TimelineHistory } from "../../domain/timeline_history.ts";
+import { isOnHistory } from "../../domain/timeline_path.ts";
 import { segmentNumber } from "../../domain/wal.ts";
 import { byStopTime, isFromFuture } from "./backup_order.ts";
 import type { BackupWal, PruneBackup, PruneSystem } from "./prune_model.ts";

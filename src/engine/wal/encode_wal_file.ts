@@ -64,7 +64,7 @@ export async function encodeWalFile(path: string, options: EncodeOptions): Promi
   if (!info.isFile) throw new IntegrityError(`${path} is no file`);
   if (info.size === 0) throw new IntegrityError(`WAL file ${path} is empty`);
   const key = walKey(options.place, name);
-  const writer = options.seal?.({ name, key }) ?? clearWriter();
+  const writer = options.seal ? options.seal({ name, key }) : clearWriter();
   const source = { path, name, file, size: info.size, writer };
   const encode = isCompressedWal(name) ? encodeSegment : encodeText;
   const digest = { rawBytes: info.size, sha256: await encode(source, options) };

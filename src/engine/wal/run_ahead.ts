@@ -31,7 +31,7 @@ export async function runAhead(parts: AheadParts, options: RunAheadOptions): Pro
   const begun = new Set([asked]);
   let marked = 0;
   let busy = clock.monotonic();
-  while (!signal.aborted && clock.monotonic() - busy < idleMs) {
+  while (!signal.aborted && parts.spool.isCurrent && clock.monotonic() - busy < idleMs) {
     const names = nextFiles(parts, { ...options, begun });
     const done = await pushAhead(parts, { walFolder, names, until: Infinity, clock, signal });
     marked += done;
@@ -46,7 +46,8 @@ function* nextFiles(
   { spool }: AheadParts,
   { walFolder, lookAhead, begun }: RunAheadOptions & { readonly begun: Set<string> },
 ): Generator<WalName> {
-  while (true) {
+  // Calls with other settings push by those, and so must whoever helps them.
+  while (spool.isCurrent) {
     const waiting = readyFiles(walFolder);
     const ahead = waiting.filter(({ name }) => begun.has(name)).length;
     const next = waiting.find(({ name }) => !begun.has(name));

@@ -1,9 +1,13 @@
 import type { HeldObject } from "../../crypto/crypto.ts";
 import { type Bytes, discard } from "../../domain/bytes.ts";
+import { IntegrityError } from "../../domain/errors.ts";
 import { formatLsn } from "../../domain/lsn.ts";
 import { parseTimelineHistory } from "../../domain/timeline_history.ts";
 import type { WalName } from "../../domain/wal.ts";
 import { sha256Of, type WalTag, type WalTarget, type WalWriter } from "./wal_object.ts";
+
+/** The header of an encrypted object has room for more. */
+const MOST_TEXT = 48 * 1024;
 
 /** Begins an encrypted object that will be stored under `key`, with a tag at its end. */
 export type HoldWal = (
@@ -44,5 +48,7 @@ function publicPart(name: WalName, file: Bytes): { readonly text?: string } {
   const lines = ancestors.map((ancestor) =>
     `${ancestor.timeline}\t${formatLsn(ancestor.switchLsn)}\n`
   );
-  return { text: lines.join("") };
+  const text = lines.join("");
+  if (text.length <= MOST_TEXT) return { text };
+  throw new IntegrityError(`${name.name} has ${ancestors.length} lines, too many to be encrypted`);
 }

@@ -22,10 +22,25 @@ export interface KnownRepository {
  */
 export class WalSpool {
   readonly folder: string;
+  readonly #settings: string;
 
-  /** @param folder exists, and nobody else can write to it. */
-  constructor(folder: string) {
+  /**
+   * @param folder exists, and nobody else can write to it.
+   * @param settings tells those apart by which files are pushed: marks of others do not count.
+   */
+  constructor(folder: string, settings: string) {
     this.folder = folder;
+    this.#settings = settings;
+  }
+
+  /** Whether the last call for this archive had the same settings. */
+  get isCurrent(): boolean {
+    return readJson(`${this.folder}/settings.json`) === this.#settings;
+  }
+
+  /** Has whoever pushes ahead by other settings end: not a file more in the clear, or to others. */
+  claim(): void {
+    if (!this.isCurrent) write(`${this.folder}/settings.json`, this.#settings, { durable: false });
   }
 
   /** Lit while another process pushes ahead. */
@@ -58,7 +73,8 @@ export class WalSpool {
    * @returns false when it could not be kept; the file is simply pushed again.
    */
   mark(mark: WalMark): boolean {
-    return write(this.#markPath(mark.name), mark, { durable: true });
+    const made = { ...mark, settings: this.#settings };
+    return write(this.#markPath(mark.name), made, { durable: true });
   }
 
   /** Makes the names of all marks durable. */
@@ -72,8 +88,11 @@ export class WalSpool {
 
   /** The mark of a name, if the file is still the one that was pushed. */
   markOf(name: string, identity: FileIdentity): WalMark | undefined {
-    const mark = readJson(this.#markPath(name)) as Partial<WalMark> | undefined;
+    const mark = readJson(this.#markPath(name)) as
+      | Partial<WalMark & { settings: string }>
+      | undefined;
     if (mark?.name !== name || mark.identity === undefined || !mark.sha256) return undefined;
+    if (mark.settings !== this.#settings) return undefined;
     return isSameFile(mark.identity, identity) ? mark as WalMark : undefined;
   }
 

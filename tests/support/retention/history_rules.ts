@@ -1,11 +1,8 @@
 /** What must hold of a removal, told from what was there before and what is there after. */
 import assert from "node:assert/strict";
 import type { RetentionPolicy } from "../../../src/domain/retention_policy.ts";
-import {
-  isOnHistory,
-  rootHistory,
-  type TimelineHistory,
-} from "../../../src/domain/timeline_history.ts";
+import { rootHistory, type TimelineHistory } from "../../../src/domain/timeline_history.ts";
+import { isOnHistory } from "../../../src/domain/timeline_path.ts";
 import { segmentsBetween } from "../../../src/domain/wal_windows.ts";
 import type { PruneBackup } from "../../../src/engine/retention/prune_model.ts";
 import { type LivingSystem, SEGMENT_BYTES } from "./history_world.ts";

@@ -114,6 +114,27 @@ sealTest("new recipients, a day, and a damaged file each get a new key", async (
   assert.equal((await registered(store)).length, ids.length);
 });
 
+sealTest("a step that cannot be replaced seals nothing more", async ({ seal, kept }) => {
+  const first = headerOf(await seal());
+  const { renameSync, removeSync } = Deno;
+  const refuse = () => {
+    throw new Deno.errors.PermissionDenied("the folder is read-only now");
+  };
+  try {
+    Object.assign(Deno, { renameSync: refuse, removeSync: refuse });
+    const ids = [first, headerOf(await seal()), headerOf(await seal())].map(({ keyId }) => keyId);
+    assert.equal(new Set(ids).size, 3);
+    assert.equal(kept().step, 1);
+  } finally {
+    Object.assign(Deno, { renameSync, removeSync });
+  }
+});
+
+Deno.test("the registering of a key ends when the call does", async () => {
+  const options = { store: new MemoryStore(), folder: undefined, signal: AbortSignal.abort() };
+  await assert.rejects(sealed(walSealer(SETTINGS, options)), { name: "AbortError" });
+});
+
 sealTest("after 4,096 objects there is a new key", async ({ seal, kept, folder }) => {
   await seal();
   await Deno.writeTextFile(`${folder}/data-key.json`, JSON.stringify({ ...kept(), step: 4095 }));

@@ -4,13 +4,15 @@ import { MiB } from "../../../src/domain/bytes.ts";
 import { IntegrityError } from "../../../src/domain/errors.ts";
 import { formatLsn } from "../../../src/domain/lsn.ts";
 import {
-  isOnHistory,
   parseTimelineHistory,
   rootHistory,
-  timelineOfSegment,
-  timelineOwner,
   timelineStart,
 } from "../../../src/domain/timeline_history.ts";
+import {
+  isOnHistory,
+  timelineOfSegment,
+  timelineOwner,
+} from "../../../src/domain/timeline_path.ts";
 
 /** As PostgreSQL 15 wrote it after two promotions. */
 const REAL = "1\t0/3000110\tno recovery target specified\n\n" +

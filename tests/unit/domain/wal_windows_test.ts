@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { MiB } from "../../../src/domain/bytes.ts";
 import type { Lsn } from "../../../src/domain/lsn.ts";
 import type { TimelineHistory } from "../../../src/domain/timeline_history.ts";
-import { isOnHistory, rootHistory } from "../../../src/domain/timeline_history.ts";
+import { rootHistory } from "../../../src/domain/timeline_history.ts";
+import { isOnHistory } from "../../../src/domain/timeline_path.ts";
 import type { ArchivedSegment, WalArchive, WalBackup } from "../../../src/domain/wal_windows.ts";
 import { coverTimelines, segmentsBetween } from "../../../src/domain/wal_windows.ts";
 

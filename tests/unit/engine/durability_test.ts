@@ -25,7 +25,7 @@ Deno.test("WalSpool.mark() and settle() make marks durable, their names last", a
   try {
     await Deno.writeTextFile(`${folder}/wal`, "x");
     const identity = identityOf(`${folder}/wal`);
-    const spool = new WalSpool(folder);
+    const spool = new WalSpool(folder, "settings");
     using log = new DurabilityLog(folder);
     assert.ok(spool.mark({ name: "NAME", identity, sha256: "f00" }));
     spool.settle();

@@ -14,7 +14,7 @@ import { makeSegment } from "../../support/wal_segments.ts";
 
 async function makeSpool(rig: WalRig): Promise<WalSpool> {
   await Deno.mkdir(`${rig.folder}/spool`, { recursive: true });
-  return new WalSpool(`${rig.folder}/spool`);
+  return new WalSpool(`${rig.folder}/spool`, "settings");
 }
 
 /** A rig where `count` segments wait. */

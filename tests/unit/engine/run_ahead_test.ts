@@ -30,7 +30,8 @@ Deno.test("a beacon is lit by one at a time, and goes dark with its process", as
 Deno.test("runAhead() stays a few files ahead of PostgreSQL, and ends when it stops asking", async () => {
   await using rig = await WalRig.make();
   await Deno.mkdir(`${rig.folder}/spool`);
-  const spool = new WalSpool(`${rig.folder}/spool`);
+  const spool = new WalSpool(`${rig.folder}/spool`, "settings");
+  spool.claim();
   const walFolder = `${rig.folder}/pg_wal`;
   const names: string[] = [];
   for (let number = 1; number <= 12; number++) {
@@ -64,4 +65,30 @@ Deno.test("runAhead() stays a few files ahead of PostgreSQL, and ends when it st
   assert.equal(await running, 11);
   assert.ok(most <= 5, `${most} marks at a time`);
   assert.equal((await Array.fromAsync(store.list(""))).length, 11);
+});
+
+Deno.test("runAhead() ends when a call with other settings has come, whose marks are its own", async () => {
+  await using rig = await WalRig.make();
+  await Deno.mkdir(`${rig.folder}/spool`);
+  const [before, after] = ["in the clear", "encrypted"].map((settings) =>
+    new WalSpool(`${rig.folder}/spool`, settings)
+  ) as [WalSpool, WalSpool];
+  before.claim();
+  const walFolder = `${rig.folder}/pg_wal`;
+  const [first, second] = [1, 2].map((number) => makeSegment({ number, filled: 0.05 }));
+  const store = new MemoryStore();
+  await rig.write(first!.name, first!.bytes, { ready: true });
+  const running = runAhead({ ...pushParts({ store }), spool: before }, {
+    ...{ walFolder, asked: "", lookAhead: 4, idleMs: 60_000, clock: systemClock },
+    signal: AbortSignal.timeout(60_000),
+  });
+  const identity = identityOf(`${walFolder}/${first!.name}`);
+  while (!before.markOf(first!.name, identity)) {
+    await new Promise((next) => setTimeout(next, 2));
+  }
+  assert.equal(after.markOf(first!.name, identity), undefined);
+  after.claim();
+  await rig.write(second!.name, second!.bytes, { ready: true });
+  assert.equal(await running, 1);
+  assert.equal((await Array.fromAsync(store.list(""))).length, 1);
 });

@@ -105,6 +105,21 @@ Deno.test("what is stored encrypted opens to what it was, and is known again by 
   }
 });
 
+Deno.test("a history that no header has room for is refused in words", async () => {
+  const lines = Array.from(
+    { length: 7000 },
+    (_, index) => `${index + 1}\t0/${(index + 1) * 16}\tr\n`,
+  );
+  const name = parseWalName("00001B59.history")!;
+  const parts = {
+    hold: () => Promise.reject(new Error("begun")),
+    tagOf: () => Promise.resolve("ab".repeat(32)),
+  };
+  const writer = sealedWriter({ name, key: "main/1/wal/00001B59.history" }, parts);
+  const whole = text(lines.join(""));
+  await assert.rejects(async () => await writer.write(whole), IntegrityError);
+});
+
 Deno.test("zstd -d opens a stored segment", async () => {
   await using rig = await WalRig.make();
   const parts = pushParts();

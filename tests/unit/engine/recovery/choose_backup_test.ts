@@ -2,11 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { NothingMatchesError } from "../../../../src/domain/errors.ts";
 import { formatLsn, type Lsn, parseLsn } from "../../../../src/domain/lsn.ts";
-import {
-  isOnHistory,
-  rootHistory,
-  timelineOfSegment,
-} from "../../../../src/domain/timeline_history.ts";
+import { rootHistory } from "../../../../src/domain/timeline_history.ts";
+import { isOnHistory, timelineOfSegment } from "../../../../src/domain/timeline_path.ts";
 import { lastSegmentNumber, segmentNumber } from "../../../../src/domain/wal.ts";
 import type { ArchiveView } from "../../../../src/engine/recovery/archive_view.ts";
 import { chooseBackup } from "../../../../src/engine/recovery/choose_backup.ts";
