@@ -37,7 +37,7 @@ function restoredDocument(
     fetched_bytes: fetchedBytes,
     kept_files: kept?.files ?? null,
     kept_bytes: kept?.bytes ?? null,
-    duration_seconds: durationSeconds,
+    duration_seconds: Math.round(durationSeconds * 1000) / 1000,
     recovery: recovery ? recoveryDocument(recovery) : null,
     server: server
       ? {

@@ -120,7 +120,8 @@ function text(report: Report, context: Context): string {
   const strange = report.strangers.map((key) =>
     `warning: ${escapeControl(key)} is no WAL file of this archive\n`
   );
-  const sums = `system ${report.systemIdentifier}: ${report.segments} segments, ` +
+  const segments = report.segments === 1 ? "1 segment" : `${report.segments} segments`;
+  const sums = `system ${report.systemIdentifier}: ${segments}, ` +
     `${formatBytes(report.storedBytes)} stored, ${newest}`;
   return paragraph(sums, width) + paragraph(archiverLine(report.server, clock), width) + "\n" +
     formatTable(COLUMNS, report.timelines.map(row), look) +

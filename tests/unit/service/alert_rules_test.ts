@@ -520,6 +520,7 @@ Deno.test("the end of a run is about its own operation alone", () => {
   assert.equal(failed.covers(alert("wal_gap", "prune")), false);
   assert.equal(lookAtRun(aRun({ outcome: "interrupted" })), undefined);
   assert.equal(lookAtRun(aFailure("restore")), undefined);
+  assert.equal(lookAtRun(aFailure("delete")), undefined);
 });
 
 Deno.test("the rules are pure: the same snapshot finds the same, and none is changed", () => {

@@ -4,7 +4,7 @@ import type { Finding } from "../notice.ts";
 import { type Rule, spanText } from "./rule.ts";
 
 /** Operations that somebody sits in front of, and sees fail. */
-const ATTENDED = new Set(["restore"]);
+const ATTENDED = new Set(["restore", "delete"]);
 
 /** What a run's end says of its operation; undefined when it says nothing. */
 export function runFinding(run: RunRecord): Finding | undefined {
