@@ -116,6 +116,11 @@ export interface BackupManifest {
   readonly tablespaces: readonly { readonly oid: number; readonly location: string }[];
   /** Those of the cluster at that time, or those that were dumped. */
   readonly databases: readonly { readonly name: string; readonly sizeBytes: number | null }[];
+  /**
+   * Of a logical backup: whether it is of all databases that the server had, and not of those that
+   * somebody chose. In the clear, unlike their names. Absent: not known.
+   */
+  readonly allDatabases?: boolean;
   /** Everything that a restore fetches. */
   readonly objects: readonly ManifestObject[];
   /** Raw bytes of all objects together. */

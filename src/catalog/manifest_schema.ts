@@ -73,6 +73,7 @@ export const manifestSchema = v.object({
     v.object({ oid: unsigned, location: name }),
   ),
   databases: v.array(v.object({ name, sizeBytes: v.nullable(size) })),
+  allDatabases: v.exactOptional(v.boolean()),
   objects: v.array(object),
   rawBytes: size,
   storedBytes: size,

@@ -171,6 +171,7 @@ export class BackupEngine {
       stoppedAt: stoppedAt.toISOString(),
       tablespaces: content.tablespaces,
       databases: content.databases,
+      ...(content.allDatabases !== undefined && { allDatabases: content.allDatabases }),
       objects: content.objects,
       rawBytes: sum(content.objects.map((object) => object.rawBytes)),
       storedBytes: sum(content.objects.map((object) => object.storedBytes)),

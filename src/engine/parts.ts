@@ -150,6 +150,8 @@ export interface BackupContent {
   /** Those of the cluster, or those that were dumped. */
   readonly databases: BackupManifest["databases"];
   /** See the field of that name in {@link BackupManifest}. */
+  readonly allDatabases?: boolean;
+  /** See the field of that name in {@link BackupManifest}. */
   readonly source?: "stream" | "files";
   /** See the field of that name in {@link BackupManifest}. */
   readonly damagedPages?: DamagedPages;

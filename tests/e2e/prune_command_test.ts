@@ -21,7 +21,7 @@ async function place(): Promise<Place> {
     world.play({ what: "pass", hours: 24, segments: 2 });
   }
   world.play({ what: "increment", pick: 2, segments: 1 });
-  world.play({ what: "logical", segments: 0 });
+  world.play({ what: "logical" });
   world.play({ what: "pass", hours: 24, segments: 2 });
   world.play({ what: "full", segments: 1 });
   await storeWorld(world, store, "main");

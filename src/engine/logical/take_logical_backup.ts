@@ -44,6 +44,7 @@ export async function takeLogicalBackup(
     stopLsn: null,
     tablespaces: [],
     databases: databases.map(({ name, sizeBytes }) => ({ name, sizeBytes: sizeBytes ?? null })),
+    allDatabases: options.databases === undefined,
   };
 }
 

@@ -2,6 +2,7 @@ import type { CountRule, RetentionPolicy } from "../../domain/retention_policy.t
 import { COUNT_RULES } from "../../domain/retention_policy.ts";
 import { byStopTime, chainOf, isFromFuture } from "./backup_order.ts";
 import { formatSpan } from "./format_span.ts";
+import { holdsNames } from "./held_databases.ts";
 import type { PruneBackup, PruneSystem } from "./prune_model.ts";
 import { periodOf } from "./period_of.ts";
 import { windowBases } from "./window_bases.ts";
@@ -17,14 +18,13 @@ export interface KeepOptions {
 
 /**
  * Chooses the backups of one system that stay. Physical and logical ones are counted apart, since
- * neither can stand in for the other.
+ * neither can stand in for the other, and so are logical ones of different databases.
  */
 export function chooseKept(system: PruneSystem, options: KeepOptions): Reasons {
   const chosen = new Chosen();
-  for (const method of ["physical", "logical"] as const) {
-    const all = system.backups.filter((backup) => backup.method === method);
-    applyRules(chosen, { all, method, ...options });
-  }
+  const { physical = [], logical = [] } = Object.groupBy(system.backups, ({ method }) => method);
+  applyRules(chosen, { all: physical, method: "physical", what: "physical backup", ...options });
+  applyToLogical(chosen, logical, options);
   applyWindow(chosen, system, options);
   for (const backup of system.backups) keepForPeople(chosen, backup, options);
   keepChains(chosen, system.backups);
@@ -41,15 +41,51 @@ class Chosen {
   }
 }
 
-interface Method extends KeepOptions {
-  readonly all: readonly PruneBackup[];
-  readonly method: PruneBackup["method"];
+/**
+ * Those of all databases by themselves, and then each choice of databases: one of these gives way
+ * only to another that holds at least the same. Of those of all databases only the ones that stay
+ * count there: what gives way to a backup that then goes, too, would be lost.
+ */
+function applyToLogical(
+  chosen: Chosen,
+  logical: readonly PruneBackup[],
+  options: KeepOptions,
+): void {
+  const method = "logical";
+  const whole = logical.filter(({ databases }) => databases?.all);
+  const what = "logical backup of all databases";
+  applyRules(chosen, { all: whole, method, what, ...options });
+  const staying = whole.filter(({ id }) => chosen.reasons.has(id));
+  const others = logical.filter(({ databases }) => !databases?.all);
+  const choices = new Map<string, readonly string[]>();
+  for (const backup of others) {
+    const names = backup.databases?.names;
+    if (names) choices.set(JSON.stringify(names), names);
+    else chosen.keep(backup, "which databases it holds is sealed");
+  }
+  for (const names of choices.values()) {
+    const all = [...others, ...staying].filter((backup) => holdsNames(backup, names));
+    applyRules(chosen, { all, method, what: `logical backup with ${listed(names)}`, ...options });
+  }
 }
 
-function applyRules(chosen: Chosen, { all, method, policy, now }: Method): void {
+function listed(names: readonly string[]): string {
+  if (names.length === 0) return "no database";
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
+  return names.slice(0, 3).join(", ") + more;
+}
+
+interface Group extends KeepOptions {
+  readonly all: readonly PruneBackup[];
+  readonly method: PruneBackup["method"];
+  /** For people. */
+  readonly what: string;
+}
+
+function applyRules(chosen: Chosen, { all, method, what, policy, now }: Group): void {
   const newestFirst = byStopTime(all).reverse().filter((backup) => !isFromFuture(backup, now));
   const [newest] = newestFirst;
-  if (newest) chosen.keep(newest, `the newest ${method} backup`);
+  if (newest) chosen.keep(newest, `the newest ${what}`);
   if (policy.minRedundancy > 1) {
     for (const backup of newestFirst.slice(0, policy.minRedundancy)) {
       chosen.keep(backup, `min-redundancy=${policy.minRedundancy}`);

@@ -9,6 +9,7 @@ import { IntegrityError, RunFailedError } from "../../domain/errors.ts";
 import { parseLsn } from "../../domain/lsn.ts";
 import type { ReadOptions } from "../../storage/storage.ts";
 import { findLeftovers, orphanedWal } from "./find_leftovers.ts";
+import { heldDatabases } from "./held_databases.ts";
 import { planPrune } from "./plan_prune.ts";
 import type { PruneBackup, PrunePlan, PruneSystem } from "./prune_model.ts";
 import type { PruneOptions, PruneParts, Removal } from "./prune_parts.ts";
@@ -179,6 +180,7 @@ function pruneBackup(
     stoppedAt: Date.parse(manifest.stoppedAt),
     storedBytes: folder.bytes,
     wal: isPhysical ? { timeline, startLsn: parseLsn(startLsn), stopLsn: parseLsn(stopLsn) } : null,
+    ...(method === "logical" && { databases: heldDatabases(manifest) }),
     ...(pin && { pin: { until: pin.until?.getTime() ?? null } }),
     ...(user && { inUseBy: `${user.holder.what} on host ${user.holder.host}` }),
   };

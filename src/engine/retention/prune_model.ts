@@ -16,6 +16,14 @@ export interface BackupWal {
   readonly stopLsn: Lsn;
 }
 
+/** What is known of the databases in a logical backup. */
+export interface HeldDatabases {
+  /** All of the server at that time, and not those that somebody chose. */
+  readonly all: boolean;
+  /** In order; null when nobody knows them: they are sealed. */
+  readonly names: readonly string[] | null;
+}
+
 /** What matters of a backup here. */
 export interface PruneBackup {
   readonly id: string;
@@ -28,6 +36,8 @@ export interface PruneBackup {
   readonly storedBytes: number;
   /** Null for a logical one. */
   readonly wal: BackupWal | null;
+  /** Of a logical one; absent: nothing is known. */
+  readonly databases?: HeldDatabases;
   /** Somebody asked to keep it: until then, in milliseconds since 1970, or for ever. */
   readonly pin?: { readonly until: number | null };
   /** Who reads it now, or builds on it. */

@@ -7,6 +7,7 @@ import {
 } from "../../domain/errors.ts";
 import { nearest } from "../../domain/nearest.ts";
 import { byStopTime, chainOf, isFromFuture } from "./backup_order.ts";
+import { holdsAtLeast } from "./held_databases.ts";
 import { inOrderOfRemoval } from "./plan_prune.ts";
 import { committedIn, lookThrough, pruneSystem } from "./prepare_removal.ts";
 import { agreedRemoval, withRemovalLease } from "./prune_engine.ts";
@@ -18,8 +19,8 @@ import type { FolderStock } from "./take_stock.ts";
 export interface RemoveBackupOptions {
   readonly id: string;
   /**
-   * Also when it is pinned, damaged, the newest one of its method, or when others build on it,
-   * which then go with it.
+   * Also when it is pinned, damaged, the newest one of its method and its databases, or when
+   * others build on it, which then go with it.
    */
   readonly force?: boolean;
   readonly signal?: AbortSignal;
@@ -145,14 +146,19 @@ function refuseNeeded(
     );
   }
   const newest = byStopTime(backups)
-    .findLast(({ method, ...one }) =>
-      method === backup!.method && !isFromFuture({ method, ...one }, now)
-    );
+    .findLast((one) => holdsAtLeast(one, backup!) && !isFromFuture(one, now));
   if (newest?.id !== id) return;
   throw new RunFailedError(
-    `backup ${id} is the newest ${backup!.method} one`,
+    `backup ${id} is the newest ${backup!.method} one${ofDatabases(backup!)}`,
     "take another one first; --force removes it all the same",
   );
+}
+
+function ofDatabases({ method, databases }: PruneBackup): string {
+  if (method === "physical" || databases?.all) return "";
+  return databases?.names
+    ? " that holds all of its databases"
+    : " that is known to hold its databases, whose names are sealed";
 }
 
 function named(backups: readonly PruneBackup[]): string {

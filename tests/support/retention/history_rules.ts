@@ -33,10 +33,9 @@ export function checkNothingNeededWent(
 ): void {
   const left = new Map(after.backups.map((backup) => [backup.id, backup]));
   for (const backup of after.backups) checkRestorable(backup, { left, before, after });
-  for (const method of ["physical", "logical"] as const) {
-    const newest = newestOf(before.backups.filter((backup) => backup.method === method), now);
-    assert.ok(!newest || left.has(newest.id), `the newest ${method} backup is gone`);
-  }
+  const newest = newestOf(before.backups.filter(({ method }) => method === "physical"), now);
+  assert.ok(!newest || left.has(newest.id), "the newest physical backup is gone");
+  checkEveryDatabase({ before, after }, now);
   for (const backup of before.backups) {
     const { pin, inUseBy } = backup;
     const pinned = pin && (pin.until === null || pin.until > now);
@@ -44,6 +43,27 @@ export function checkNothingNeededWent(
   }
   if (policy.pitrWindow === undefined) checkNoGap({ before, after });
   else checkWindow({ before, after }, now - policy.pitrWindow, now);
+}
+
+/** Of whatever a logical backup held there is one that is as new and holds all of it. */
+function checkEveryDatabase(
+  { before, after }: { readonly before: Snapshot; readonly after: Snapshot },
+  now: number,
+): void {
+  const logical = after.backups.filter(({ method, stoppedAt }) =>
+    method === "logical" && stoppedAt <= now + TOLERANCE
+  );
+  for (const { id, method, stoppedAt, databases } of before.backups) {
+    if (method === "physical" || after.backups.some((one) => one.id === id)) continue;
+    const { all, names } = databases!;
+    const standsIn = logical.some((one) =>
+      one.stoppedAt >= stoppedAt && (
+        (all && one.databases!.all) ||
+        (names !== null && names.every((name) => one.databases!.names?.includes(name)))
+      )
+    );
+    assert.ok(standsIn, `${id} is gone, and nothing newer holds ${names?.join(", ") ?? "as much"}`);
+  }
 }
 
 function newestOf(backups: readonly PruneBackup[], now: number): PruneBackup | undefined {

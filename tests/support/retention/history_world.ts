@@ -4,6 +4,7 @@ import { COUNT_RULES, type RetentionPolicy } from "../../../src/domain/retention
 import type { TimelineHistory } from "../../../src/domain/timeline_history.ts";
 import { segmentNumber } from "../../../src/domain/wal.ts";
 import type {
+  HeldDatabases,
   PruneBackup,
   PruneSystem,
   WalPiece,
@@ -17,7 +18,8 @@ const BEGIN = Date.UTC(2026, 0, 1);
 /** Something that happens. The numbers choose among what is there. */
 export type Event =
   | { readonly what: "pass"; readonly hours: number; readonly segments: number }
-  | { readonly what: "full" | "logical"; readonly segments: number }
+  | { readonly what: "full"; readonly segments: number }
+  | { readonly what: "logical"; readonly databases?: HeldDatabases }
   | { readonly what: "increment"; readonly pick: number; readonly segments: number }
   | { readonly what: "pin"; readonly pick: number; readonly days: number | null }
   | { readonly what: "use"; readonly pick: number }
@@ -30,6 +32,11 @@ export type Event =
 
 const pick = fc.nat({ max: 1000 });
 const count = fc.constantFrom(1, 1, 2, 3, 5);
+/** Databases come and go, and so what a backup of all of them holds changes. */
+const heldDatabases: fc.Arbitrary<HeldDatabases> = fc.record({
+  all: fc.boolean(),
+  names: fc.option(fc.subarray(["app", "crm", "shop"]), { freq: 8 }),
+});
 
 /** Mostly of one or two rules; the empty one too. */
 export const policies: fc.Arbitrary<RetentionPolicy> = fc.record({
@@ -58,8 +65,8 @@ export const histories: fc.Arbitrary<readonly Event[]> = fc.array(
       }),
     },
     {
-      weight: 2,
-      arbitrary: fc.record({ what: fc.constant("logical" as const), segments: fc.constant(0) }),
+      weight: 4,
+      arbitrary: fc.record({ what: fc.constant("logical" as const), databases: heldDatabases }),
     },
     {
       weight: 1,
@@ -160,6 +167,7 @@ export class HistoryWorld {
         return void system.backups.push({
           ...{ id: this.#name("L"), method: "logical", kind: "full", parentId: null },
           ...{ stoppedAt: this.now + this.#skew, storedBytes: 10, wal: null },
+          databases: event.databases ?? { all: true, names: ["app"] },
         });
       case "pin":
         return this.#change(event.pick, {

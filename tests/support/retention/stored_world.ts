@@ -4,6 +4,7 @@ import { Leases } from "../../../src/catalog/leases.ts";
 import type { LeaseTiming } from "../../../src/catalog/held_lease.ts";
 import { NoteBook } from "../../../src/catalog/backup_notes.ts";
 import { openRepository } from "../../../src/catalog/repository.ts";
+import { generateIdentity, newDataKey, ObjectSealer } from "../../../src/crypto/crypto.ts";
 import { type Clock, systemClock } from "../../../src/domain/clock.ts";
 import { formatLsn, parseLsn } from "../../../src/domain/lsn.ts";
 import { silentProgress } from "../../../src/domain/progress.ts";
@@ -26,6 +27,9 @@ import { type HistoryWorld, type LivingSystem, SEGMENT_BYTES } from "./history_w
 
 const encoder = new TextEncoder();
 const BODY = encoder.encode("some bytes");
+/** Nobody has the identity: what is sealed stays so. */
+const dataKey = await newDataKey([(await generateIdentity()).recipient]);
+const sealer = new ObjectSealer(() => Promise.resolve(dataKey));
 
 /** What a removal needs, over `store`. */
 export function pruneParts(
@@ -108,6 +112,11 @@ export async function storeBackup(
     systemIdentifier: system.systemIdentifier,
     kind: backup.kind,
     parentId: parent ? realId(parent) : null,
+    ...(backup.databases && {
+      allDatabases: backup.databases.all,
+      databases: (backup.databases.names ?? ["app"]).map((name) => ({ name, sizeBytes: null })),
+      encryption: backup.databases.names ? null : { scheme: "backupctl.seal/1" as const },
+    }),
     ...(backup.wal && {
       timeline: backup.wal.timeline,
       startLsn: formatLsn(backup.wal.startLsn),
@@ -116,7 +125,7 @@ export async function storeBackup(
     }),
   };
   const manifest = backup.method === "physical" ? samplePhysical(changes) : sampleManifest(changes);
-  const repository = openRepository(store, { cluster });
+  const repository = openRepository(store, { cluster, sealer });
   for (const { key } of objects) await store.put(repository.folder(manifest) + key, BODY);
   await repository.commit(manifest);
 }
@@ -195,6 +204,10 @@ export async function snapshotStore(
             ...{ timeline, startLsn: parseLsn(startLsn!), stopLsn: parseLsn(stopLsn!) },
           },
           ...(pin && { pin }),
+          databases: {
+            all: manifest.allDatabases ?? false,
+            names: manifest.encryption ? null : manifest.databases.map(({ name }) => name),
+          },
         };
       }),
   };

@@ -21,6 +21,7 @@ function backup(
   return {
     ...{ id: `B${serial}`, method: "physical", kind: "full", parentId: null, storedBytes: 1 },
     stoppedAt,
+    ...(rest.method === "logical" && { databases: { all: true, names: ["app", "shop"] } }),
     wal: at === undefined ? null : {
       timeline,
       startLsn: BigInt(at * MiB + 40),
@@ -85,6 +86,53 @@ Deno.test("planPrune() counts physical and logical backups apart", () => {
     backup(6, { method: "logical" }),
   ];
   assert.deepEqual(kept("last-retain=1", backups), [2, 3]);
+});
+
+const whole = (ended: number) => backup(ended, { method: "logical" });
+const of = (ended: number, ...names: readonly string[]) =>
+  backup(ended, { method: "logical", databases: { all: false, names } });
+const sealed = (ended: number, all = false) =>
+  backup(ended, { method: "logical", databases: { all, names: null } });
+
+const choices:
+  readonly (readonly [what: string, backups: readonly PruneBackup[], left: number[]])[] = [
+    ["one database is not all of them", [whole(3), of(1, "shop")], [0, 1]],
+    ["neither of two databases is the other", [of(2, "app"), of(1, "shop")], [0, 1]],
+    ["all of them hold each of them", [of(3, "shop"), of(2, "app", "shop"), whole(1)], [2]],
+    ["several hold one of them", [of(3, "shop"), of(2, "app"), of(1, "app", "shop")], [2]],
+    ["those that were chosen are not all, whatever they are", [whole(2), of(1, "app", "shop")], [
+      ...[0, 1],
+    ]],
+    ["one that all of them no longer hold", [of(2, "old"), whole(1)], [0, 1]],
+    ["the same choice twice", [whole(4), of(3, "shop"), of(2, "shop"), whole(1.5), of(1, "shop")], [
+      ...[3, 4],
+    ]],
+    ["names that are sealed", [sealed(5), sealed(4), of(3, "shop"), whole(1)], [0, 1, 3]],
+    ["sealed names of all of them", [sealed(5, true), of(4, "shop"), sealed(3, true)], [1, 2]],
+    ["nothing is known", [{ ...whole(9), databases: undefined! }, whole(1)], [0, 1]],
+  ];
+for (const [what, backups, left] of choices) {
+  Deno.test(`planPrune() counts logical backups apart by their databases: ${what}`, () => {
+    for (const policy of ["last-retain=1", "logical-retain=1", "yearly-retain=1"]) {
+      assert.deepEqual(kept(policy, backups), left, policy);
+    }
+  });
+}
+
+Deno.test("planPrune() gives each choice of databases its own days", () => {
+  const days = [2.2, 1.2, 0.2].flatMap((ago) => [of(ago, "app"), of(ago - 0.1, "shop")]);
+  assert.deepEqual(kept("daily-retain=2", [whole(9), ...days]), [0, 3, 4, 5, 6]);
+  const { keep } = plan("daily-retain=2", { backups: [whole(9), ...days] });
+  assert.deepEqual(keep.map(({ reasons }) => reasons[0]), [
+    "the newest logical backup of all databases",
+    ...["daily-retain=2 (2026-11-22)", "daily-retain=2 (2026-11-22)"],
+    ...["the newest logical backup with app", "the newest logical backup with shop"],
+  ]);
+});
+
+Deno.test("planPrune() lets nothing give way to a backup of all that goes itself", () => {
+  const first = backup(3, { method: "logical", databases: { all: true, names: ["old", "app"] } });
+  assert.deepEqual(kept("last-retain=1", [of(4, "old"), first, whole(1)]), [0, 2]);
 });
 
 Deno.test("planPrune() leaves a kind alone that no rule is for", () => {

@@ -2,7 +2,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { planPrune } from "../../../../src/engine/retention/plan_prune.ts";
-import type { PrunePlan } from "../../../../src/engine/retention/prune_model.ts";
+import type {
+  PruneBackup,
+  PruneInput,
+  PrunePlan,
+} from "../../../../src/engine/retention/prune_model.ts";
 import { checkNothingNeededWent, snapshot } from "../../../support/retention/history_rules.ts";
 import { type Event, histories, HistoryWorld } from "../../../support/retention/history_world.ts";
 import { campaignSeed, FULL_FAULTS, reportCampaign, trials } from "../../../support/campaign.ts";
@@ -34,6 +38,21 @@ function carryOut(world: HistoryWorld, plan: PrunePlan, steps: number): void {
   }
 }
 
+/** What becomes of the backups of all databases is the same whatever else there is. */
+function checkWholeOnes(
+  world: HistoryWorld,
+  { plan, ...options }: Omit<PruneInput, "systems"> & { readonly plan: PrunePlan },
+): void {
+  const isMeant = ({ databases }: PruneBackup) => databases?.all === true;
+  const systems = world.asListed().map((system) => ({
+    ...system,
+    backups: system.backups.filter(isMeant),
+  }));
+  const alone = planPrune({ systems, ...options }).keep.map(({ backup }) => backup.id);
+  const beside = plan.keep.filter(({ backup }) => isMeant(backup)).map(({ backup }) => backup.id);
+  assert.deepEqual(beside, alone);
+}
+
 function prune(
   world: HistoryWorld,
   { policy, crashAt }: Extract<Event, { readonly what: "prune" }>,
@@ -48,6 +67,7 @@ function prune(
     }
   };
   const plan = planPrune({ systems: world.asListed(), ...options });
+  checkWholeOnes(world, { plan, ...options });
   tally.prunes += 1;
   tally.backups += plan.remove.length;
   tally.pieces += plan.wal.filter(({ keep }) => !keep).length;

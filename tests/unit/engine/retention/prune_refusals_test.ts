@@ -27,7 +27,7 @@ async function stored(fulls = 2): Promise<{ store: MemoryStore; world: HistoryWo
   const world = new HistoryWorld();
   world.play({ what: "full", segments: 1 });
   world.play({ what: "increment", pick: 0, segments: 1 });
-  world.play({ what: "logical", segments: 0 });
+  world.play({ what: "logical" });
   for (let serial = 0; serial < fulls; serial++) {
     world.play({ what: "pass", hours: 24, segments: 2 });
     world.play({ what: "full", segments: 1 });
