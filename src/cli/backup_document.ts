@@ -26,6 +26,8 @@ export interface BackupDocument {
   readonly system_identifier: string;
   readonly postgres_version: number;
   readonly databases: readonly string[];
+  /** Null: a physical backup, or not known. */
+  readonly all_databases: boolean | null;
   readonly annotations: Readonly<Record<string, string>>;
 }
 
@@ -59,8 +61,18 @@ export function backupDocument(
     system_identifier: manifest.systemIdentifier,
     postgres_version: manifest.postgresVersion,
     databases: manifest.databases.map(({ name }) => name),
+    all_databases: manifest.allDatabases ?? null,
     annotations: annotationsOf(manifest, facts),
   };
+}
+
+/** `2 databases` of a logical backup of chosen ones; undefined of any other. */
+export function chosenDatabases(
+  { allDatabases, databases }: Pick<BackupManifest, "allDatabases" | "databases">,
+): string | undefined {
+  if (allDatabases !== false) return undefined;
+  if (databases.length === 0) return "chosen databases"; // their names are sealed
+  return databases.length === 1 ? "1 database" : `${databases.length} databases`;
 }
 
 /** Those of the manifest, with what was noted since over them. */

@@ -71,10 +71,11 @@ function chainFact({ chain }: RestorePlan): [string, string] {
 }
 
 /** The newest backup may hold but one of the databases that somebody is looking for. */
-function databasesFact({ databases }: RestorePlan["backup"]): [string, string] {
+function databasesFact({ databases, allDatabases }: RestorePlan["backup"]): [string, string] {
   const names = databases.map(({ name }) => name);
   const more = names.length > 8 ? `, and ${names.length - 8} more` : "";
-  return ["databases", names.slice(0, 8).join(", ") + more];
+  const chosen = allDatabases === false ? " (chosen with --database)" : "";
+  return ["databases", names.slice(0, 8).join(", ") + more + chosen];
 }
 
 function freeText({ freeBytes }: RestorePlan): string {

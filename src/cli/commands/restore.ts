@@ -9,6 +9,7 @@ import type {
 import { fetchCommand } from "../../engine/recovery/recovery_settings.ts";
 import { parseRecoveryRequest } from "../../engine/recovery/recovery_target.ts";
 import type { ClientPrograms } from "../../postgres/postgres.ts";
+import { chosenDatabases } from "../backup_document.ts";
 import { checkIdentity } from "../check_identity.ts";
 import type { Command, Context } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
@@ -54,6 +55,8 @@ export const restore: Command<Line> = async (line, context) => {
     checkPhysicalFlags(line, backup);
     const isAsked = line.backupId !== undefined || recovery !== undefined;
     await tellRolledBack(store, { session, isAsked, signal });
+    const chosen = isAsked ? undefined : chosenDatabases(backup);
+    if (chosen) session.progress.note(`the newest backup, ${backup.id}, holds only ${chosen}`);
     const options = recovery ? withRecovery(given, recovery, { session, context }) : given;
     const parts = { line, engine, programs, options, recovery, session, context };
     if (line.plan) return await plan(backup, parts);

@@ -8,7 +8,7 @@ import type { StorageUse } from "../../engine/storage_use.ts";
 import { escapeControl } from "../../log/format_record.ts";
 import { formatAge } from "../age.ts";
 import type { ServerReport } from "../ask_archiver.ts";
-import { backupDocument, formatTime, ratio } from "../backup_document.ts";
+import { backupDocument, chosenDatabases, formatTime, ratio } from "../backup_document.ts";
 import { type Column, formatTable, type TableOptions } from "../table.ts";
 import type { Terminal } from "../terminal.ts";
 import { windowTable } from "../wal_windows_view.ts";
@@ -92,7 +92,7 @@ function row(
   return [
     document.id,
     document.method,
-    document.kind,
+    [document.kind, chosenDatabases(backup)].filter((word) => word !== undefined).join(", "),
     document.parent_id ?? "",
     document.label ?? "",
     mixed ? backup.systemIdentifier : "",
