@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { isAbsolute } from "node:path";
 import * as v from "valibot";
 import { isAgeRecipient } from "../domain/age_recipient.ts";
 import { parseDuration } from "../domain/duration.ts";
@@ -42,6 +43,16 @@ export const label = v.pipe(
 
 /** An absolute or relative path. */
 export const path = text;
+
+/** A path for PostgreSQL's commands, too, which run in its data directory. */
+export const absolutePath = v.pipe(
+  text,
+  v.check(
+    (value) => isAbsolute(value),
+    "is a relative path, which archive_command and restore_command would look for in the data " +
+      'directory; write it absolute, such as "/srv/backups"',
+  ),
+);
 
 /** A whole number within bounds. */
 export function whole(least: number, most: number) {

@@ -27,7 +27,7 @@ const postgres = v.object({
 
 const repository = v.object({
   type: v.optional(leaf.oneOf(["auto", "s3", "directory"]), "auto"),
-  path: v.exactOptional(leaf.path),
+  path: v.exactOptional(leaf.absolutePath),
   bucket: v.exactOptional(leaf.bucketName),
   prefix: v.exactOptional(leaf.keyPrefix),
   region: v.exactOptional(leaf.text),

@@ -109,13 +109,15 @@ const WRONG = [
   { line: `wal-push pg_wal/${makeSegment().name} --nonsense`, status: 2 },
   { line: `wal-push pg_wal/${makeSegment().name} --timeout soon`, status: 2 },
   { line: `wal-push pg_wal/${makeSegment().name}`, status: 1 },
-  { line: `wal-push pg_wal/${makeSegment().name}`, status: 4, unset: true },
+  { line: `wal-push pg_wal/${makeSegment().name}`, status: 4, path: "" },
+  { line: `wal-push pg_wal/${makeSegment().name}`, status: 4, path: "repository" },
   { line: "wal-fetch x y", status: 2 },
 ] as const;
 for (const { line, status, ...more } of WRONG) {
-  Deno.test(`"${line}" ends with ${status}, without a stack trace`, async () => {
+  const place = "path" in more ? ` into "${more.path}"` : "";
+  Deno.test(`"${line}"${place} ends with ${status}, without a stack trace`, async () => {
     await using rig = await Rig.make();
-    const env = "unset" in more ? { BACKUPCTL_REPOSITORY_PATH: "" } : {};
+    const env = "path" in more ? { BACKUPCTL_REPOSITORY_PATH: more.path } : {};
     const result = await rig.run(line, env);
     assert.equal(result.status, status, result.stderr);
     assert.doesNotMatch(result.stderr, /\bat .*\.ts:/);

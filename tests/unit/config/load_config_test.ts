@@ -344,6 +344,16 @@ Deno.test("loadConfig() never repeats a secret in a message", async () => {
   assert.doesNotMatch(lines.join("\n").replace(/secret_access_key.canary5/, ""), /canary/);
 });
 
+Deno.test("loadConfig() refuses a relative path of the repository, wherever it is set", async () => {
+  const message = "is a relative path, which archive_command and restore_command would look for " +
+    'in the data directory; write it absolute, such as "/srv/backups"';
+  const [inFile] = await refusal({ texts: ["repository: { path: ./backups }\n"] });
+  assert.equal(inFile, `0.yaml:1:15: repository.path: "./backups" ${message}`);
+  const [inVariable] = await refusal({ env: { BACKUPCTL_REPOSITORY_PATH: "backups" } });
+  const place = "environment variable BACKUPCTL_REPOSITORY_PATH";
+  assert.equal(inVariable, `${place}: repository.path: "backups" ${message}`);
+});
+
 Deno.test("loadConfig() drops a session token that belongs to other keys", async () => {
   const { config } = await load({
     texts: ["repository: { bucket: abc, access_key_id: A, secret_access_key: B }\n"],

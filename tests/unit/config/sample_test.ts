@@ -55,10 +55,13 @@ function ignorePlaces(error: Error): void {
   if (others.some((line) => line.includes(": "))) throw error;
 }
 
-Deno.test("config/development.yaml keeps backups in the checkout", async () => {
-  const { config } = await loadConfig({ file: `${PROJECT_ROOT}config/development.yaml`, env: {} });
+Deno.test("config/development.yaml takes the folder of the checkout that is exported", async () => {
+  const { config } = await loadConfig({
+    file: `${PROJECT_ROOT}config/development.yaml`,
+    env: { BACKUPCTL_REPOSITORY_PATH: `${PROJECT_ROOT}.dev/repository` },
+  });
   assert.deepEqual(
     [config.repository.type, config.repository.path],
-    ["directory", ".dev/repository"],
+    ["directory", `${PROJECT_ROOT}.dev/repository`],
   );
 });
