@@ -9,11 +9,12 @@ interface Explanation {
 const EXPLANATIONS: Readonly<Record<string, Explanation>> = {
   ENOSPC: {
     what: "no space left on the device",
-    hint: "free space on the file system of the repository, or remove the folders of old backups",
+    hint:
+      "free space on the repository's file system; old backups by backupctl prune, never by hand",
   },
   EDQUOT: {
     what: "the disk quota is used up",
-    hint: "raise the quota, or remove the folders of old backups",
+    hint: "raise the quota, or run backupctl prune",
   },
   EACCES: {
     what: "permission denied",
