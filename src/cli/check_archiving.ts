@@ -42,7 +42,8 @@ export async function* checkArchiving(
     if (deep) yield notProbed("the server does not archive its WAL");
     return;
   }
-  yield archiverCheck(archiving);
+  const elsewhere = await archivesElsewhere(archiving, { config, context, identity });
+  yield archiverCheck(archiving, elsewhere);
   const backlog = await readBacklog(server).catch(() => undefined);
   yield backlogCheck(backlog, { config, now: context.clock.now() });
   if (!deep) return;
@@ -128,9 +129,38 @@ async function settings(
   );
 }
 
+/**
+ * Whether backupctl archives, but not into this repository. A repository that cannot be asked is
+ * another check's failure; what a standby counted while it was a primary may be long pruned.
+ */
+async function archivesElsewhere(
+  archiving: Archiving,
+  { config, context, identity: { systemIdentifier, inRecovery } }: {
+    readonly config: Config;
+    readonly context: Context;
+    readonly identity: ServerIdentity;
+  },
+): Promise<boolean> {
+  if (!archiving.byBackupctl || (inRecovery && archiving.mode !== "always")) return false;
+  const { isArchivedElsewhere } = await import("../engine/archiving.ts");
+  try {
+    const store = await openStore(config);
+    try {
+      const place = { cluster: config.cluster, systemIdentifier };
+      return await isArchivedElsewhere(store, archiving, { place, signal: context.signal });
+    } finally {
+      await store.close?.();
+    }
+  } catch (error) {
+    if (error instanceof BackupctlError) return false;
+    throw error;
+  }
+}
+
 /** A failure counts until the next success. */
 function archiverCheck(
   { lastArchived, lastArchivedAt, lastFailed, lastFailedAt, failedCount }: Archiving,
+  elsewhere: boolean,
 ): Check {
   const name = "archiver";
   const failing = lastFailedAt !== undefined &&
@@ -146,6 +176,14 @@ function archiverCheck(
     };
   }
   if (lastArchived === undefined) return ok(name, "nothing was to be archived yet");
+  if (elsewhere) {
+    return warning(
+      name,
+      `the server archived ${lastArchived}, which is not in this repository`,
+      "is archive_command for another --config, --cluster or repository? Once that is mended, " +
+        "test --deep sends a segment",
+    );
+  }
   const failures = failedCount === 0 ? "" : `, ${failedCount} earlier attempts failed`;
   return ok(name, `last archived ${lastArchived} at ${time(lastArchivedAt)}${failures}`);
 }

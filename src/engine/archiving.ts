@@ -5,7 +5,7 @@
  * @module
  */
 import { parseWalName } from "../domain/wal.ts";
-import { walKey, type WalPlace } from "../domain/wal_key.ts";
+import { parseWalKey, timelineFolder, walKey, type WalPlace } from "../domain/wal_key.ts";
 import type { PostgresServer } from "../postgres/postgres.ts";
 import type { ObjectStore, ReadOptions } from "../storage/storage.ts";
 
@@ -102,6 +102,26 @@ export async function whyNotArchived(
   if (!byBackupctl) return otherCommand;
   if (!name) return "a first archived segment: select pg_switch_wal() makes one";
   return `the archived WAL in this repository, where its newest, ${name.name}, is missing`;
+}
+
+/**
+ * Whether what the server archived last went into another repository, or under another cluster's
+ * name: it is not here, nor is any later segment of its timeline.
+ */
+export async function isArchivedElsewhere(
+  store: ObjectStore,
+  { lastArchived }: Archiving,
+  { place, ...reading }: ReadOptions & { readonly place: WalPlace },
+): Promise<boolean> {
+  const name = lastArchived === undefined ? undefined : parseWalName(lastArchived);
+  if (!name || await store.head(walKey(place, name), reading)) return false;
+  const segment = parseWalName(name.name.slice(0, 24));
+  const startAfter = segment?.kind === "segment" ? { startAfter: walKey(place, segment) } : {};
+  const folder = timelineFolder(place, name.timeline);
+  for await (const { key } of store.list(folder, { ...reading, ...startAfter })) {
+    if (parseWalKey(place, key)?.kind === "segment") return false;
+  }
+  return true;
 }
 
 /** Whether a physical backup should wait until its WAL is in this repository. */

@@ -31,6 +31,17 @@ Deno.test("test tells how a server archives, and how old everything is", async (
     assert.match(again.stdout, /^ok +archiver +last archived [0-9A-F]{24} at /m);
   });
 
+  await t.step(
+    "WAL that goes to another cluster's name is told, and not that all is well",
+    async () => {
+      const { status, stdout } = await test("", { BACKUPCTL_CLUSTER: "other" });
+      assert.equal(status, 0, stdout);
+      const what = "the server archived [0-9A-F]{24}, which is not in this repository";
+      assert.match(stdout, new RegExp(`^warning +archiver +${what}$`, "m"));
+      assert.match(stdout, /is archive_command for another --config, --cluster or repository\?/);
+    },
+  );
+
   await t.step("without a full backup it is stale for those who ask", async () => {
     assert.equal((await test("--quiet")).status, 0);
     const { status, stderr } = await test("--quiet --exit-on-stale");

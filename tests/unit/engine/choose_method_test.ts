@@ -2,7 +2,12 @@ import assert from "node:assert/strict";
 import { PostgresError, StorageError } from "../../../src/domain/errors.ts";
 import { parseWalName } from "../../../src/domain/wal.ts";
 import { walKey } from "../../../src/domain/wal_key.ts";
-import { archivesHere, isOwnCommand, readArchiving } from "../../../src/engine/archiving.ts";
+import {
+  archivesHere,
+  isArchivedElsewhere,
+  isOwnCommand,
+  readArchiving,
+} from "../../../src/engine/archiving.ts";
 import { chooseMethod } from "../../../src/engine/choose_method.ts";
 import type { PostgresServer } from "../../../src/postgres/postgres.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
@@ -139,5 +144,25 @@ for (const [what, facts, numbers, expected] of waits) {
     const archiving = await readArchiving(serverOf(facts));
     const store = await archiveWith(...numbers);
     assert.equal(await archivesHere(store, archiving, { place: PLACE }), expected);
+  });
+}
+
+const arrivals: readonly (readonly [string, string | null, readonly number[], boolean])[] = [
+  ["here", walName(1, 7), [6, 7], false],
+  ["missing, with a later one", walName(1, 7), [6, 8], false],
+  ["missing, with earlier ones only", walName(1, 7), [5, 6], true],
+  ["missing, with another timeline's only", walName(2, 7), [7, 8], true],
+  ["missing with all others", walName(1, 7), [], true],
+  ["a backup's file, with a later segment", `${walName(1, 7)}.00000028.backup`, [8], false],
+  ["a backup's file, with its segment only", `${walName(1, 7)}.00000028.backup`, [7], true],
+  ["a timeline's history, with its segments", "00000001.history", [3], false],
+  ["a timeline's history, without segments", "00000002.history", [3], true],
+  ["not there yet", null, [], false],
+];
+for (const [what, last, numbers, expected] of arrivals) {
+  Deno.test(`isArchivedElsewhere() says ${expected} when the last archived is ${what}`, async () => {
+    const archiving = await readArchiving(serverOf({ last }));
+    const store = await archiveWith(...numbers);
+    assert.equal(await isArchivedElsewhere(store, archiving, { place: PLACE }), expected);
   });
 }
