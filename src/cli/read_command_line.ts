@@ -76,7 +76,7 @@ export function readCommandLine(args: readonly string[], options: ReadingOptions
   }
   checkShell(args);
   let printed = "";
-  const result = parse(args, (output) => printed += output);
+  const result = parse(withBuiltInFirst(args), (output) => printed += output);
   if (result instanceof Refused) throw refusal(result.error, args);
   if (!(result instanceof Shown)) return { type: "command", line: result };
   const text = result.page ? helpText(result.page, options) : printed;
@@ -89,6 +89,22 @@ function checkShell(args: readonly string[]): void {
   if (first !== "completion" || shell === undefined || SHELLS.includes(shell)) return;
   const shown = JSON.stringify(shell.slice(0, 40));
   throw new UsageError(`there is no completion for ${shown}`, `it is for ${SHELLS.join(", ")}`);
+}
+
+/**
+ * The library knows its own words as the first ones only, and takes all behind them for theirs:
+ * flags of every command in front of them are checked and left out, since none has a meaning there.
+ *
+ * @throws {UsageError} for a flag that is none of every command.
+ */
+function withBuiltInFirst(args: readonly string[]): readonly string[] {
+  const at = args.findIndex((arg, index) =>
+    !arg.startsWith("-") && !WITH_VALUE.has(args[index - 1] ?? "")
+  );
+  if (at < 1 || !["completion", "help"].includes(args[at]!)) return args;
+  const flags = parse([...args.slice(0, at), "version"]);
+  if (flags instanceof Refused) throw refusal(flags.error, args);
+  return flags instanceof Shown ? args : args.slice(at);
 }
 
 function parse(

@@ -51,6 +51,15 @@ Deno.test("readCommandLine() ends what it prints with its line", () => {
   }
 });
 
+Deno.test("readCommandLine() takes global flags in front of completion and help, too", () => {
+  for (const words of [["completion", "bash"], ["help", "restore"], ["help"]]) {
+    const plain = read(words);
+    for (const flags of ["--config x", "-q", "--cluster=a --no-color", "--timeout 5s -v"]) {
+      assert.deepEqual(read([...flags.split(" "), ...words]), plain, `${flags} ${words.join(" ")}`);
+    }
+  }
+});
+
 const aliases = [["info", "status"], ["backup-list", "status"], ["check", "test"]] as const;
 for (const [alias, command] of aliases) {
   Deno.test(`readCommandLine() takes ${alias} for ${command}`, () => {
@@ -87,6 +96,10 @@ const refused: readonly (readonly [args: string, message: RegExp, hint: RegExp])
   ["completion tcsh", /there is no completion for "tcsh"/, /bash, zsh, fish/],
   ["completion constructor", /there is no completion for "constructor"/, /bash/],
   ["completion", /missing shell name/, /./],
+  ["-q completion tcsh", /there is no completion for "tcsh"/, /bash, zsh, fish/],
+  ["--confg x completion bash", /flag "--confg" is not known/, /did you mean --config\?/],
+  ["--output xml completion bash", /--output: expected one of "text" and "json"/, /--help/],
+  ["--config x help restor", /argument "restor" is not known/, /did you mean restore\?/],
 ];
 for (const [args, message, hint] of refused) {
   Deno.test(`readCommandLine() refuses "${args}" with a remedy`, () => {
