@@ -1,4 +1,9 @@
-import { type FlagSetting, loadConfig, type LoadedConfig } from "../config/config.ts";
+import {
+  type FlagSetting,
+  loadConfig,
+  type LoadedConfig,
+  type LoadOptions,
+} from "../config/config.ts";
 import type { Log, LogFields, LoggedTask } from "../log/log.ts";
 import { openLog } from "../log/log.ts";
 import type { Context } from "./context.ts";
@@ -15,6 +20,8 @@ export interface Session extends AsyncDisposable {
 export interface DaemonSettings {
   /** `--listen`, which wins over the key. */
   readonly listen?: string | undefined;
+  /** Has the faults of the schedule told together with all others. */
+  readonly checkSchedule?: LoadOptions["checkSchedule"];
 }
 
 /**
@@ -42,7 +49,8 @@ export async function loadSettings(
     flags.push({ path: ["listen"], flag: "--listen", value: daemon.listen });
   }
   const file = options.config === undefined ? {} : { file: options.config };
-  return await loadConfig({ ...file, env, flags, daemon: daemon !== undefined });
+  const check = daemon?.checkSchedule && { checkSchedule: daemon.checkSchedule };
+  return await loadConfig({ ...file, env, flags, daemon: daemon !== undefined, ...check });
 }
 
 /**

@@ -12,14 +12,23 @@ interface Grammar {
   readonly item?: Grammar;
 }
 
-/** Everything that is wrong with one layer by itself, in the order of its keys. */
-export function checkLayer(layer: Layer): readonly Fault[] {
+/** What somebody else finds wrong with a layer. */
+export type LayerCheck = (layer: Layer) => readonly Fault[];
+
+/**
+ * Everything that is wrong with one layer by itself, in the order of its keys.
+ *
+ * @param more is heard where the grammar has nothing to say.
+ */
+export function checkLayer(layer: Layer, more: LayerCheck = () => []): readonly Fault[] {
   const shape = shapeFaults(layer.tree, { grammar: CONFIG_SCHEMA as Grammar, path: [], layer });
   const covered = shape.map(({ path }) => path);
   const values = v.safeParse(CONFIG_SCHEMA, layer.tree).issues ?? [];
   const faults = values.map((issue) => valueFault(issue, layer))
     .filter(({ path }) => !covered.some((top) => isBelow(path, top)));
-  return [...shape, ...faults, ...encryptionFaults(layer)].sort(byPlace);
+  const own = [...shape, ...faults, ...encryptionFaults(layer)];
+  const added = more(layer).filter(({ path }) => !own.some((fault) => isBelow(path, fault.path)));
+  return [...own, ...added].sort(byPlace);
 }
 
 /** Backups in clear text, while somebody believes that they are encrypted, must never be. */

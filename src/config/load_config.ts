@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { listenFault, parseListenAddress } from "../domain/listen_address.ts";
-import { checkLayer } from "./check_layer.ts";
+import { checkLayer, type LayerCheck } from "./check_layer.ts";
 import { type Environment, environmentLayers } from "./environment_layer.ts";
 import { fileLayer, withSecretFiles } from "./file_layer.ts";
 import {
@@ -33,6 +33,8 @@ export interface LoadOptions {
    * of the pages is in the daemon's environment alone.
    */
   readonly daemon?: boolean;
+  /** Finds what is wrong with the schedule that counts: its commands are not known here. */
+  readonly checkSchedule?: LayerCheck;
 }
 
 /** A key that a flag sets. */
@@ -60,8 +62,9 @@ export interface LoadedConfig {
  */
 export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const { files, layers, faults: formFaults } = await readLayers(options);
-  const faults = [...formFaults, ...layers.flatMap(checkLayer)];
-  if (faults.length > 0) throw configError(unique(faults));
+  if (formFaults.length > 0 || checkLayers(layers).length > 0) {
+    throw configError(unique([...formFaults, ...checkLayers(layers, options.checkSchedule)]));
+  }
   const read = await Promise.all(layers.map(withSecretFiles));
   const complete = withoutStrayToken(read.map(({ layer }) => layer));
   const tree = complete.reduce<Tree>((merged, layer) => mergeTrees(merged, layer.tree), {});
@@ -69,13 +72,21 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const together = [
     ...read.flatMap(({ faults }) => faults),
     // Once more, for what the files of secrets held.
-    ...complete.flatMap(checkLayer),
+    ...checkLayers(complete, options.checkSchedule),
     ...crossFaults(tree, { layers: complete, origin }),
     ...(options.daemon ? listenerFaults(tree, origin) : []),
   ];
   if (together.length > 0) throw configError(together);
   const config = withRepositoryType(v.parse(CONFIG_SCHEMA, tree), complete);
   return { config, tree, files, origin };
+}
+
+/** Each layer's faults; those of a schedule that another layer replaces count for nobody. */
+function checkLayers(layers: readonly Layer[], checkSchedule?: LayerCheck): readonly Fault[] {
+  const counting = layers.findLast(({ tree }) => tree["schedule"] !== undefined);
+  return layers.flatMap((layer) =>
+    checkLayer(layer, layer === counting ? checkSchedule : undefined)
+  );
 }
 
 async function readLayers(options: LoadOptions) {

@@ -1,13 +1,11 @@
 import { type Command, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
-import { readSchedule } from "../schedule/read_schedule.ts";
+import { scheduleFaults } from "../schedule/read_schedule.ts";
 import { loadSettings } from "../session.ts";
 
 /** Says that the configuration is in order; the faults are the error of loading it. */
 export const configCheck: Command<CommandOf<"config check">> = async (line, context) => {
-  const loaded = await loadSettings(context, {});
-  readSchedule(loaded);
-  const { files } = loaded;
+  const { files } = await loadSettings(context, { checkSchedule: scheduleFaults });
   if (line.quiet && line.output !== "json") return 0;
   printResult(context, {
     json: () => ({ schema: "backupctl.config_check/1", ok: true, files, not_acted_on: [] }),

@@ -1,5 +1,5 @@
 import type { Config, KeyPath, LoadedConfig } from "../../config/config.ts";
-import { configError, type Fault } from "../../config/layer.ts";
+import { configError, type Fault, isTree, type Layer } from "../../config/layer.ts";
 import { UsageError } from "../../domain/errors.ts";
 import { CronTimes, type ScheduleEntry } from "../../service/service.ts";
 import { readCommandLine } from "../read_command_line.ts";
@@ -20,21 +20,32 @@ type Entry = Config["schedule"][number];
  * @throws {ConfigError} with every fault and its place.
  */
 export function readSchedule({ config, origin }: LoadedConfig): readonly ScheduleEntry[] {
-  const faults: Fault[] = [];
-  const names = new Set<string>();
-  const entries = config.schedule.flatMap((entry, index) => {
-    const fault = (key: string, message: string) => {
-      const path: KeyPath = ["schedule", index, key];
-      faults.push({ place: origin(path) ?? "configuration", path, message });
-    };
-    if (names.has(entry.name)) fault("name", `"${entry.name}" is the name of another entry, too`);
-    names.add(entry.name);
-    attempt(() => new CronTimes(entry.cron, entry.timezone), (message) => fault("cron", message));
-    const words = attempt(() => readWords(entry.run), (message) => fault("run", message));
-    return words ? [scheduleEntry(entry, words)] : [];
-  });
+  const place = (path: KeyPath) => origin(path) ?? "configuration";
+  const faults = scheduleFaults({ tree: { schedule: config.schedule }, place });
   if (faults.length > 0) throw configError(faults);
-  return entries;
+  return config.schedule.map((entry) => scheduleEntry(entry, readWords(entry.run)));
+}
+
+/** What is wrong with a schedule as it was written, besides what its grammar refuses. */
+export function scheduleFaults({ tree, place }: Layer): readonly Fault[] {
+  const { schedule } = tree;
+  if (!Array.isArray(schedule)) return [];
+  const names = new Set<string>();
+  return schedule.flatMap((entry: unknown, index) => {
+    if (!isTree(entry)) return [];
+    const { name, cron, run } = entry;
+    const fault = (key: string, message: string | undefined): readonly Fault[] => {
+      const path = ["schedule", index, key];
+      return message === undefined ? [] : [{ place: place(path), path, message }];
+    };
+    const doubled = typeof name === "string" && names.has(name);
+    if (typeof name === "string") names.add(name);
+    return [
+      ...fault("name", doubled ? `"${name}" is the name of another entry, too` : undefined),
+      ...fault("cron", refusalOf(cron, (line) => new CronTimes(line))),
+      ...fault("run", refusalOf(run, readWords)),
+    ];
+  });
 }
 
 function scheduleEntry(
@@ -47,13 +58,15 @@ function scheduleEntry(
   };
 }
 
-function attempt<T>(work: () => T, onFault: (message: string) => void): T | undefined {
+/** Why a text is refused; undefined when it is not, or is no text, which the grammar tells. */
+function refusalOf(value: unknown, read: (text: string) => unknown): string | undefined {
+  if (typeof value !== "string") return undefined;
   try {
-    return work();
+    read(value);
+    return undefined;
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    onFault(error.hint === undefined ? error.message : `${error.message}; ${error.hint}`);
-    return undefined;
+    return error.hint === undefined ? error.message : `${error.message}; ${error.hint}`;
   }
 }
 
