@@ -10,7 +10,7 @@ export const REMOVAL_GUARDS: readonly Guard[] = [
   {
     name: "the newest backup is never removed",
     file: "src/engine/retention/choose_kept.ts",
-    text: "  if (newest) chosen.keep(newest, `the newest ${method} backup`);\n",
+    text: "  if (newest) chosen.keep(newest, `the newest ${what}`);\n",
     replacement: "",
     test: PLAN,
   },
