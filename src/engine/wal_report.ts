@@ -33,7 +33,7 @@ export interface WalReport {
   readonly timelines: readonly TimelineReport[];
   readonly windows: readonly ReportedWindow[];
   readonly gaps: readonly NamedGap[];
-  /** Of the newest timeline that has any. */
+  /** Of the timeline that was archived to last. */
   readonly lastArchived: string | undefined;
   readonly lastArchivedAt: Date | undefined;
   readonly segments: number;
@@ -45,16 +45,16 @@ export interface WalReport {
 /** Sums up an archive. */
 export function reportWal(view: ArchiveView, { now }: { readonly now: Date }): WalReport {
   const timelines = timelineReports(view);
-  const newest = timelines.findLast(({ segments }) => segments > 0);
+  const growing = growingTimeline(timelines);
   const restorable = restorableWindows(view);
   return {
     systemIdentifier: view.place.systemIdentifier,
     segmentBytes: view.segmentBytes,
     timelines,
-    windows: reportedWindows(restorable, { now, newest: newest?.timeline }),
+    windows: reportedWindows(restorable, { now, growing, timelines }),
     gaps: restorable.gaps,
-    lastArchived: newest?.lastWal,
-    lastArchivedAt: newest?.lastStoredAt,
+    lastArchived: growing?.lastWal,
+    lastArchivedAt: growing?.lastStoredAt,
     segments: timelines.reduce((sum, { segments }) => sum + segments, 0),
     storedBytes: view.storedBytes,
     strangers: view.strangers,
@@ -81,13 +81,32 @@ function timelineReports(
   });
 }
 
-/** Only the newest timeline still grows; an older one ended where it was left. */
+/**
+ * The one that was archived to last: after a promotion that was given up, not the one with the
+ * highest number.
+ */
+function growingTimeline(timelines: readonly TimelineReport[]): TimelineReport | undefined {
+  const archived = timelines.filter(({ segments }) => segments > 0);
+  const storedAt = ({ lastStoredAt }: TimelineReport) => lastStoredAt?.getTime() ?? 0;
+  const last = Math.max(...archived.map(storedAt));
+  return archived.findLast((timeline) => storedAt(timeline) === last);
+}
+
+/** Only one timeline still grows; the others ended where they were left. */
 function reportedWindows(
   { windows }: Restorable,
-  { now, newest }: { readonly now: Date; readonly newest: number | undefined },
+  { now, growing, timelines }: {
+    readonly now: Date;
+    readonly growing: TimelineReport | undefined;
+    readonly timelines: readonly TimelineReport[];
+  },
 ): readonly ReportedWindow[] {
+  const archived = timelines.filter(({ segments }) => segments > 0);
+  const ended = new Set(archived.map(({ timeline }) => timeline));
+  if (growing) ended.delete(growing.timeline);
   return windows.map((window) => {
-    const open = window.open && (newest === undefined || window.timeline >= newest);
+    const left = ended.has(window.timeline) || window.timeline < (growing?.timeline ?? 0);
+    const open = window.open && !left;
     const lag = open && window.to ? (now.getTime() - window.to.getTime()) / 1000 : undefined;
     return { ...window, open, lagSeconds: lag === undefined ? undefined : Math.max(0, lag) };
   });

@@ -297,6 +297,26 @@ for (const major of clusterMajors()) {
       assert.deepEqual([archiver.by_backupctl, archiver.backlog_files], [true, 0]);
     });
 
+    await t.step("a branch that goes on after the latest one was given up is told of", async () => {
+      await rig.steps(cluster, rig.at(10).rows, [11]);
+      await archiveAll(cluster);
+      const line = `restore --latest --destination ${rig.program.folder}/planned --plan`;
+      assert.match(
+        await rig.ok(line),
+        /\n +timeline +3, from the backup's 2\n(.*\n)* +note +timeline 1 goes on until 2.*\n? +later than timeline 3/,
+      );
+      const { recovery } = JSON.parse(await rig.ok(`${line} --output json`));
+      assert.match(recovery.notes.join(), /--timeline 1 follows it/);
+      const followed = JSON.parse(await rig.ok(`${line} --timeline 1 --output json`)).recovery;
+      assert.deepEqual([followed.timeline, followed.notes], [1, []]);
+      const { windows, wal } = JSON.parse(await rig.ok("status --output json"));
+      assert.deepEqual(
+        windows.map((window: Record<string, unknown>) => [window.timeline, window.open]),
+        [[1, true], [2, false], [3, false]],
+      );
+      assert.match(wal.last_archived, /^00000001/);
+    });
+
     await t.step("a gap is refused by restore, shown by status, found by wal verify", async () => {
       const { recovery } = JSON.parse(
         await rig.ok(`restore --latest --timeline 1 --destination /tmp/x --plan --output json`)

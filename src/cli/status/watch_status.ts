@@ -74,7 +74,8 @@ export function statusLine(found: StatusFound): string {
   const { now, cluster, backups, archive, unfinished } = found;
   const newest = backups.at(-1);
   const age = newest && formatAge(now.getTime() - Date.parse(newest.stoppedAt));
-  const window = archive?.report.windows.at(-1);
+  const windows = archive?.report.windows;
+  const window = windows?.findLast(({ open }) => open) ?? windows?.at(-1);
   const behind = window?.lagSeconds === undefined
     ? ""
     : ` (${formatSeconds(window.lagSeconds)} behind)`;

@@ -12,7 +12,7 @@ import type { BackupManifest } from "../../catalog/catalog.ts";
 import { NothingMatchesError } from "../../domain/errors.ts";
 import type { TimelineHistory } from "../../domain/timeline_history.ts";
 import { rootHistory } from "../../domain/timeline_history.ts";
-import { isOnHistory, timelineOfSegment, timelineOwner } from "../../domain/timeline_path.ts";
+import { isOnHistory, timelineOfSegment } from "../../domain/timeline_path.ts";
 import {
   lastSegmentNumber,
   segmentName,
@@ -23,6 +23,7 @@ import type { ArchiveView } from "./archive_view.ts";
 import { walBackup } from "./archive_view.ts";
 import type { LogPath } from "./log_path.ts";
 import { storedBytesBetween } from "./log_path.ts";
+import { otherBranches, timelinesWith } from "./other_branches.ts";
 import { type Candidate, reachTarget } from "./reach_target.ts";
 import type { RecoveryRequest } from "./recovery_target.ts";
 import { describeTarget } from "./recovery_target.ts";
@@ -68,9 +69,13 @@ export interface ChooseOptions {
 export function chooseBackup(view: ArchiveView, options: ChooseOptions): RecoveryPlan {
   const { request, backup } = options;
   const offered = backup ? [backup] : byStopLsn(view.backups).toReversed();
-  const candidates = candidatesOf(view, { request, offered });
+  const candidates = candidatesOf(view, { ...options, offered });
+  const tried = new Set(candidates.map(({ history }) => history.timeline));
   const early = candidates.filter((candidate) => endedBefore(candidate.backup, request));
-  if (early.length === 0) throw tooEarly(view, request, candidates.at(-1)!.backup);
+  if (early.length === 0) {
+    const message = tooEarly(request, candidates.at(-1)!.backup);
+    throw refusal(view, { ...options, tried, message });
+  }
   let reason: string | undefined;
   for (const candidate of early) {
     const path = reachTarget(candidate);
@@ -78,7 +83,7 @@ export function chooseBackup(view: ArchiveView, options: ChooseOptions): Recover
     reason ??= path;
   }
   const alone = request.target.kind === "immediate" ? OPENS_ALONE : "";
-  throw refusal(view, `${reason}${alone}`);
+  throw refusal(view, { ...options, tried, message: `${reason}${alone}` });
 }
 
 const OPENS_ALONE = "; a restore without any target opens it at its end all the same";
@@ -86,11 +91,9 @@ const OPENS_ALONE = "; a restore without any target opens it at its end all the 
 /** The newest first; on its own timeline each, or on the one that was asked for. */
 function candidatesOf(
   view: ArchiveView,
-  { request, offered }: {
-    readonly request: RecoveryRequest;
-    readonly offered: readonly BackupManifest[];
-  },
+  options: ChooseOptions & { readonly offered: readonly BackupManifest[] },
 ): readonly Candidate[] {
+  const { request, offered } = options;
   if (request.timeline === "current") {
     return offered.map((backup) => {
       return { view, request, backup, history: historyOf(view, backup.timeline!) };
@@ -98,7 +101,7 @@ function candidatesOf(
   }
   const history = wantedHistory(view, request.timeline);
   const onBranch = offered.filter((backup) => isOnHistory(history, walEnd(backup)));
-  if (onBranch.length === 0) throw offBranch(view, { request, history, offered });
+  if (onBranch.length === 0) throw offBranch(view, { ...options, history });
   return onBranch.map((backup) => ({ view, request, backup, history }));
 }
 
@@ -132,7 +135,7 @@ function nameOn({ view: { segmentBytes }, history }: Candidate, number: number):
 
 function notes(candidate: Candidate, path: LogPath): readonly string[] {
   const { request: { target } } = candidate;
-  const found = [...otherBranches(candidate)];
+  const found = [...otherBranches(candidate, path)];
   if (target.kind === "xid" || target.kind === "name") {
     found.push(
       `only the log tells where ${describeTarget(target)} is: if it is older than this backup, ` +
@@ -150,34 +153,6 @@ function notes(candidate: Candidate, path: LogPath): readonly string[] {
     );
   }
   return found;
-}
-
-/** The same moment may lie on a branch that was left, or on one that this one never met. */
-function otherBranches({ view, request, history }: Candidate): readonly string[] {
-  const { target } = request;
-  if (request.timeline !== "latest") return [];
-  if (target.kind !== "time" && target.kind !== "lsn") return [];
-  const owner = target.kind === "lsn" ? timelineOwner(history, target.lsn) : undefined;
-  const others = restorableWindows(view).windows.filter((window) => {
-    if (window.timeline === owner) return false;
-    if (target.kind === "lsn") return window.fromLsn <= target.lsn && target.lsn < window.toLsn;
-    return leftBehind(history, window) && window.from !== undefined && window.to !== undefined &&
-      microsOf(window.from) <= target.micros && target.micros <= microsOf(window.to);
-  });
-  const timelines = new Set(others.map(({ timeline }) => timeline));
-  return [...timelines].map((timeline) =>
-    `timeline ${timeline} holds that moment as well: --timeline ${timeline} restores it there`
-  );
-}
-
-/** Whether the window goes on where the history took another way. */
-function leftBehind(
-  history: TimelineHistory,
-  { timeline, toLsn }: { readonly timeline: number; readonly toLsn: bigint },
-): boolean {
-  if (timeline === history.timeline) return false;
-  const left = history.ancestors.find((ancestor) => ancestor.timeline === timeline);
-  return left === undefined || toLsn > left.switchLsn;
 }
 
 function endedBefore(backup: BackupManifest, { target }: RecoveryRequest): boolean {
@@ -219,36 +194,41 @@ function wantedHistory(view: ArchiveView, wanted: "latest" | number): TimelineHi
 
 function offBranch(
   view: ArchiveView,
-  { request, history, offered }: {
-    readonly request: RecoveryRequest;
+  options: ChooseOptions & {
     readonly history: TimelineHistory;
     readonly offered: readonly BackupManifest[];
   },
 ): NothingMatchesError {
+  const { request, history, offered } = options;
   const { timeline } = history;
   const what = offered.length === 1 ? `backup ${offered[0]!.id} does not lie` : "no backup lies";
   const known = timeline === 1 || view.histories.has(timeline)
     ? ""
     : `, and ${timelineHistoryName(timeline)}, which tells what it grew out of, is not archived`;
-  return refusal(
-    view,
-    `${what} on the way to ${describeTarget(request.target)} on timeline ${timeline}${known}`,
-  );
+  const message = `${what} on the way to ${
+    describeTarget(request.target)
+  } on timeline ${timeline}${known}`;
+  return refusal(view, { ...options, tried: new Set([timeline]), message });
 }
 
-function tooEarly(
-  view: ArchiveView,
-  { target }: RecoveryRequest,
-  oldest: BackupManifest,
-): NothingMatchesError {
+function tooEarly({ target }: RecoveryRequest, oldest: BackupManifest): string {
   const end = target.kind === "lsn" ? oldest.stopLsn : oldest.stoppedAt;
-  return refusal(
-    view,
-    `${describeTarget(target)} is before the end of backup ${oldest.id}, ${end}`,
-  );
+  return `${describeTarget(target)} is before the end of backup ${oldest.id}, ${end}`;
 }
 
-function refusal(view: ArchiveView, message: string): NothingMatchesError {
+function refusal(
+  view: ArchiveView,
+  { request, backup, tried, message }: ChooseOptions & {
+    /** The timelines that do not reach the target. */
+    readonly tried: ReadonlySet<number>;
+    readonly message: string;
+  },
+): NothingMatchesError {
   const { windows } = restorableWindows(view);
-  return new NothingMatchesError(message, `can be restored: ${describeWindows(windows)}`);
+  const late = backup !== undefined && !endedBefore(backup, request);
+  const holding = late ? [] : timelinesWith(view, request.target, { tried, backup });
+  const found = holding.length === 0
+    ? ""
+    : `${holding.map((timeline) => `--timeline ${timeline}`).join(" or ")} reaches it; `;
+  return new NothingMatchesError(message, `${found}can be restored: ${describeWindows(windows)}`);
 }

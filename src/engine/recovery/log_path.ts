@@ -64,7 +64,20 @@ function runAt(
   const timeline = timelineOfSegment(history, number, view.segmentBytes);
   const run = view.runs.get(timeline)?.find((run) => run.first <= number && number <= run.last);
   if (!run) return undefined;
-  return { ...run, last: Math.min(run.last, lastOf(view, history, timeline)) };
+  const last = lastOf(view, history, timeline);
+  if (run.last <= last) return run;
+  return { ...run, last, lastStoredAt: earlier(run.lastStoredAt, leftAt(view, history, timeline)) };
+}
+
+/** By when the history had left `timeline`: what that went on to archive tells nothing of it. */
+function leftAt(view: ArchiveView, history: TimelineHistory, timeline: number): Date | undefined {
+  const timelines = [...history.ancestors.map(({ timeline }) => timeline), history.timeline];
+  const next = timelines[timelines.indexOf(timeline) + 1];
+  return next === undefined ? undefined : view.histories.get(next)?.storedAt;
+}
+
+function earlier(one: Date | undefined, other: Date | undefined): Date | undefined {
+  return one && other && other < one ? other : one;
 }
 
 /** The last segment that recovery asks for under the name of `timeline`. */

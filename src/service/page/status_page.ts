@@ -147,7 +147,8 @@ function fullTile({ snapshot, alerts }: PageView, text: PageText): Tile {
 function windowTile({ snapshot: { repository } }: PageView, text: PageText): Tile {
   const { words } = text;
   if (!repository) return { value: words.unknown, note: "" };
-  const last = repository.windows.at(-1);
+  const { windows } = repository;
+  const last = windows.findLast(({ open }) => open) ?? windows.at(-1);
   if (!last) return { value: words.none, note: "", bad: repository.gaps.length > 0 };
   const lag = last.lagSeconds === undefined ? "" : words.ago(text.span(last.lagSeconds * 1000));
   return { value: text.time(last.to), note: lag, bad: repository.gaps.length > 0 };

@@ -50,6 +50,20 @@ Deno.test("reportWal() tells the lag of a window that still grows, and of no oth
   );
 });
 
+Deno.test("reportWal() tells the lag of the timeline that goes on, after a promotion given up", () => {
+  const view = archiveOf({
+    runs: [[1, 2, 12], [2, 7, 9]],
+    histories: [historyOf(2, [1, at(7, 300)])],
+    backups: [BACKUP],
+  });
+  const { windows, lastArchived } = reportWal(view, { now: minute(13) });
+  assert.deepEqual(
+    windows.map(({ timeline, open, lagSeconds }) => [timeline, open, lagSeconds]),
+    [[1, true, 60], [2, false, undefined]],
+  );
+  assert.equal(lastArchived, walName(1, 12));
+});
+
 Deno.test("reportWal() knows a backup's own moment when nothing is archived", () => {
   const { windows, lastArchived, segments } = reportWal(archiveOf({ backups: [BACKUP] }), {
     now: minute(5),

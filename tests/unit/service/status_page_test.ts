@@ -94,6 +94,17 @@ Deno.test("the page draws a gap between two windows, and none behind an older ti
   assert.equal(bars(await page(aCalmView())), 0);
 });
 
+Deno.test("the page tells until when the timeline goes on that grows, not the highest one", async () => {
+  const view = aBusyView();
+  const repository = view.snapshot.repository!;
+  const last = repository.windows.at(-1)!;
+  const dead = { ...last, timeline: 3, to: last.from, open: false, lagSeconds: undefined };
+  const windows = [...repository.windows, dead];
+  const shown = { ...view, snapshot: { ...view.snapshot, repository: { ...repository, windows } } };
+  const tiles = (html: string) => html.split("<section").slice(0, 2).join("");
+  assert.equal(tiles(await page(shown)), tiles(await page(view)));
+});
+
 Deno.test("the page shows a repository that cannot be asked", async () => {
   const snapshot = aSnapshot({
     repository: undefined,

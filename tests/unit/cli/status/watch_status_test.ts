@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { Context } from "../../../../src/cli/context.ts";
-import { watchStatus } from "../../../../src/cli/status/watch_status.ts";
+import { statusLine, watchStatus } from "../../../../src/cli/status/watch_status.ts";
 import type { Terminal } from "../../../../src/cli/terminal.ts";
 import { systemClock } from "../../../../src/domain/clock.ts";
 import { InterruptedError, RunFailedError, StorageError } from "../../../../src/domain/errors.ts";
@@ -56,6 +56,15 @@ Deno.test("watchStatus() writes a line each time elsewhere", async () => {
   const line = "2026-11-23T08:00:00.000Z main: 7 backups, newest 20261123T030000Z-L 4 h old, " +
     "restorable to 2026-11-23 08:00:00Z (0.0 s behind), 1 gap, 1 unfinished, 342 kB stored\n";
   assert.equal(written.stdout, line.repeat(2));
+});
+
+Deno.test("statusLine() tells of the timeline that grows, not of the highest one", async () => {
+  const found = await sampleStatus();
+  const { archive } = found;
+  const last = archive!.report.windows.at(-1)!;
+  const dead = { ...last, timeline: 9, to: last.from, open: false, lagSeconds: undefined };
+  const report = { ...archive!.report, windows: [...archive!.report.windows, dead] };
+  assert.equal(statusLine({ ...found, archive: { ...archive!, report } }), statusLine(found));
 });
 
 Deno.test("watchStatus() writes a document a line for programs", async () => {
