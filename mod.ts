@@ -135,5 +135,6 @@ export {
   ObjectSealer,
 } from "./src/crypto/crypto.ts";
 export type { DataKey, KeyStep, SealHeader } from "./src/crypto/crypto.ts";
+export type { HeldObject } from "./src/crypto/held_object.ts";
 export type { KeyRingOptions } from "./src/crypto/key_ring.ts";
 export type { PublicPart } from "./src/crypto/object_sealer.ts";

@@ -18,6 +18,8 @@ export class HeldObject {
   #bytes = 0;
 
   /**
+   * Begins an object sealed with `key`.
+   *
    * @param begun.header as it is stored.
    * @param begun.tagged whether it promises a tag.
    */
