@@ -5,27 +5,41 @@ import type { Session } from "./session.ts";
 
 type Line = CommandOf<"backup full"> | CommandOf<"backup incremental">;
 
-/** What the flags and the configuration ask for. @throws {UsageError} when they contradict. */
+/**
+ * What the flags and the configuration ask for. A flag that only physical backups have asks for one;
+ * an increment is one always, whatever `backup.method` says of full backups.
+ *
+ * @throws {UsageError} when they contradict.
+ */
 export function askedMethod(line: Line, { loaded }: Session): "auto" | BackupMethod {
-  const asked = line.method ?? (line.fromStandby ? "physical" : loaded.config.backup.method);
   if (line.fromStandby && line.source === "files") {
     throw new UsageError(
       "--source files does not go with --from-standby",
       "leave --source out: a standby is read over the replication protocol",
     );
   }
-  if (line.command === "backup incremental") refuseLogicalFlags(line);
-  if (line.databases.length === 0) {
-    if (asked === "logical") refusePhysicalFlags(line);
-    return asked;
+  if (line.command === "backup incremental") {
+    refuseLogicalFlags(line);
+    return "physical";
   }
+  const asked = line.method ?? (line.fromStandby ? "physical" : loaded.config.backup.method);
+  if (line.databases.length > 0) return methodOfDatabases(line, asked);
+  const flag = physicalFlag(line);
+  if (flag === undefined) return asked;
+  if (line.method === "logical") throw physicalOnly(flag);
+  return "physical";
+}
+
+/** @throws {UsageError} */
+function methodOfDatabases(line: Line, asked: "auto" | BackupMethod): "logical" {
   if (asked === "physical") {
     throw new UsageError(
       "--database does not go with a physical backup, which holds the whole cluster",
       "take a logical backup of single databases: --method logical",
     );
   }
-  refusePhysicalFlags(line);
+  const flag = physicalFlag(line);
+  if (flag !== undefined) throw physicalOnly(flag);
   return "logical";
 }
 
@@ -43,9 +57,9 @@ function refuseLogicalFlags(line: Line): void {
   );
 }
 
-/** @throws {UsageError} */
-export function refusePhysicalFlags(line: Line): void {
-  const flag = line.maxRate !== undefined
+/** The first one that only a physical backup has. */
+function physicalFlag(line: Line): string | undefined {
+  return line.maxRate !== undefined
     ? "--max-rate"
     : line.waitWal !== undefined
     ? "--wait-wal"
@@ -60,8 +74,10 @@ export function refusePhysicalFlags(line: Line): void {
     : line.fastCheckpoint
     ? "--fast-checkpoint"
     : undefined;
-  if (flag === undefined) return;
-  throw new UsageError(
+}
+
+function physicalOnly(flag: string): UsageError {
+  return new UsageError(
     `${flag} goes with a physical backup only, and this one would be logical`,
     "add --method physical, or leave the flag out",
   );

@@ -124,6 +124,12 @@ export async function isArchivedElsewhere(
   return true;
 }
 
+/** Whether all is set up, and the server has not archived anything since. */
+export function awaitsFirstSegment({ mode, byBackupctl, lastArchived }: Archiving): boolean {
+  const on = mode === "on" || mode === "always";
+  return on && byBackupctl && lastArchived === undefined;
+}
+
 /** Whether a physical backup should wait until its WAL is in this repository. */
 export async function archivesHere(
   store: ObjectStore,

@@ -60,7 +60,7 @@ export class BackupEngine {
       ...question,
       ...(signal && { signal }),
     });
-    if ("because" in open) return { because: open.because, first: false };
+    if ("because" in open) return { because: open.because };
     return { parent: choice.parent, source: open };
   }
 

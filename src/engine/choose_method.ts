@@ -3,14 +3,23 @@ import { PostgresError } from "../domain/errors.ts";
 import type { WalPlace } from "../domain/wal_key.ts";
 import type { PostgresServer } from "../postgres/postgres.ts";
 import type { ObjectStore, ReadOptions } from "../storage/storage.ts";
-import { readArchiving, whyNotArchived } from "./archiving.ts";
+import { awaitsFirstSegment, readArchiving, whyNotArchived } from "./archiving.ts";
 
 /** What `--method auto` came to. */
 export interface ChosenMethod {
   readonly method: BackupMethod;
   /** One line for people: why, and for a logical backup what more it would take. */
   readonly reason: string;
+  /** Whether it is another one than the server is set up for. */
+  readonly warns: boolean;
 }
+
+/** Why not a physical one. */
+type Obstacle = Pick<ChosenMethod, "reason" | "warns">;
+
+const NOTHING_YET = "logical, although the server is set up to archive its WAL here: nothing was " +
+  "archived yet, so nobody knows whether that works; select pg_switch_wal() there makes a first " +
+  "segment, and --method physical takes a physical backup all the same";
 
 /**
  * Physical when the server archives its WAL with backupctl into this repository and the role may
@@ -22,25 +31,30 @@ export async function chooseMethod(
   server: PostgresServer,
   { store, ...options }: ReadOptions & { readonly store: ObjectStore; readonly place: WalPlace },
 ): Promise<ChosenMethod> {
-  const needed = await whatIsMissing(server, { store, ...options });
-  if (needed === undefined) {
-    const reason = "physical: the server archives its WAL into this repository";
-    return { method: "physical", reason };
-  }
-  return { method: "logical", reason: `logical: point-in-time recovery would need ${needed}` };
+  const obstacle = await obstacleOf(server, { store, ...options });
+  if (obstacle) return { method: "logical", ...obstacle };
+  const reason = "physical: the server archives its WAL into this repository";
+  return { method: "physical", reason, warns: false };
 }
 
-async function whatIsMissing(
+async function obstacleOf(
   server: PostgresServer,
   { store, ...options }: ReadOptions & { readonly store: ObjectStore; readonly place: WalPlace },
-): Promise<string | undefined> {
+): Promise<Obstacle | undefined> {
   try {
-    const missing = await whyNotArchived(store, await readArchiving(server), options);
-    return missing ?? await whyNotReplicating(server);
+    const archiving = await readArchiving(server);
+    if (awaitsFirstSegment(archiving)) return { reason: NOTHING_YET, warns: true };
+    const missing = await whyNotArchived(store, archiving, options);
+    const needed = missing ?? await whyNotReplicating(server);
+    return needed === undefined ? undefined : wanting(needed);
   } catch (error) {
     if (!(error instanceof PostgresError)) throw error;
-    return `a role that may ask: ${error.message}`;
+    return wanting(`a role that may ask: ${error.message}`);
   }
+}
+
+function wanting(needed: string): Obstacle {
+  return { reason: `logical: point-in-time recovery would need ${needed}`, warns: false };
 }
 
 async function whyNotReplicating(server: PostgresServer): Promise<string | undefined> {

@@ -296,8 +296,25 @@ Deno.test("backup incremental of a server without increments takes a full backup
   if (rig.cluster.major >= 17) {
     return console.warn("NOT TESTED: it needs a server before 17 as the machine's own");
   }
-  await rig.run("backup full --method physical --fast-checkpoint");
+  await rig.run("backup full --fast-checkpoint");
   const { backup, full_because } = await rig.json("backup incremental --source stream");
   assert.deepEqual([backup.kind, backup.method], ["full", "physical"]);
   assert.match(full_because, /keeps no summaries of its WAL/);
+});
+
+Deno.test("backup incremental is physical before anything is archived, and backup full warns", async () => {
+  await using rig = await Rig.start();
+  const { stdout, stderr } = await rig.run("backup full --quiet --output json");
+  assert.equal(JSON.parse(stdout).backup.method, "logical");
+  const warning = JSON.parse(stderr.trim());
+  assert.deepEqual([warning.level, warning.event], ["WARNING", "backup.note"]);
+  assert.match(warning.message, /^method logical, although .*select pg_switch_wal\(\)/);
+  const logical = { more: { BACKUPCTL_BACKUP_METHOD: "logical" } };
+  const dry = await rig.json("backup incremental --dry-run", logical);
+  assert.deepEqual([dry.kind, dry.method], ["full", "physical"]);
+  const { backup, full_because } = await rig.json("backup incremental");
+  assert.deepEqual([backup.kind, backup.method], ["full", "physical"]);
+  assert.match(full_because, /there is no physical backup of this system/);
+  const { windows } = await rig.json("status");
+  assert.deepEqual(windows.map((window: Record<string, unknown>) => window.open), [true]);
 });

@@ -2,7 +2,7 @@ import type { BackupManifest } from "../../catalog/catalog.ts";
 import type { BackupMethod } from "../../domain/backup_id.ts";
 import { formatBytes, formatSeconds, GiB, MiB } from "../../domain/bytes.ts";
 import type { BackupParts, FullBackupOptions, ParentChoice } from "../../engine/engine.ts";
-import { askedMethod, refusePhysicalFlags } from "../asked_method.ts";
+import { askedMethod } from "../asked_method.ts";
 import { backupDocument, ratio } from "../backup_document.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
@@ -34,12 +34,12 @@ export const backupFull: Command<Line> = async (line, context) => {
   if (line.dryRun) {
     const { dryRun } = await import("../dry_run.ts");
     return await withParts(run, async (parts) => {
-      const choice = await chooseIncrement(asked, { ...run, parts });
+      const choice = await chooseIncrement({ ...run, parts });
       if (choice && "parent" in choice) {
         const options = await backupOptions("physical", run);
         return await dryRun(options, { session, context, parent: choice.parent });
       }
-      const method = await resolveMethod(methodWithout(asked, choice), { ...run, parts });
+      const method = await resolveMethod(asked, { ...run, parts });
       return await dryRun(await backupOptions(method, run), { session, context });
     });
   }
@@ -77,15 +77,15 @@ type RunWithParts = Run & { readonly parts: BackupParts };
 /** The method, with a line that says why and what the other one would take. */
 async function resolveMethod(
   asked: "auto" | BackupMethod,
-  { line, session, context: { signal }, parts: { server, store } }: RunWithParts,
+  { session, context: { signal }, parts: { server, store } }: RunWithParts,
 ): Promise<BackupMethod> {
   if (asked !== "auto") return asked;
   const { chooseMethod } = await import("../../engine/choose_method.ts");
   const { systemIdentifier } = await server.identity();
   const place = { cluster: session.loaded.config.cluster, systemIdentifier };
-  const { method, reason } = await chooseMethod(server, { store, place, signal });
-  session.progress.note(`method ${reason}`);
-  if (method === "logical") refusePhysicalFlags(line);
+  const { method, reason, warns } = await chooseMethod(server, { store, place, signal });
+  if (warns) session.log.warning("backup.note", `method ${reason}`, { cluster: place.cluster });
+  else session.progress.note(`method ${reason}`);
   return method;
 }
 
@@ -126,7 +126,7 @@ async function take(
 ): Promise<Taken> {
   const { BackupEngine } = await import("../../engine/engine.ts");
   const engine = new BackupEngine(run.parts);
-  const choice = await chooseIncrement(asked, run);
+  const choice = await chooseIncrement(run);
   if (choice && "parent" in choice) {
     const options = await backupOptions("physical", run);
     const { source } = choice.source;
@@ -135,43 +135,30 @@ async function take(
     return taken;
   }
   const because = choice && { because: choice.because };
-  const method = await resolveMethod(methodWithout(asked, choice), run);
+  const method = await resolveMethod(asked, run);
   const options = await backupOptions(method, run);
-  if (method === "logical") return { manifest: await engine.full(options), ...because };
+  if (method === "logical") return { manifest: await engine.full(options) };
   const source = await resolveSource(run);
   return { manifest: await engine.full({ ...options, source }), ...because };
 }
 
 /** What an increment would stand on, with a line that says why there is none; undefined for a full one. */
-async function chooseIncrement(
-  asked: "auto" | BackupMethod,
-  run: RunWithParts,
-): Promise<ParentChoice | undefined> {
+async function chooseIncrement(run: RunWithParts): Promise<ParentChoice | undefined> {
   const { line, session, context: { signal }, parts } = run;
   if (line.command !== "backup incremental") return undefined;
   const { BackupEngine } = await import("../../engine/engine.ts");
   const source = line.fromStandby ? "stream" : line.source;
   const only = source === "stream" || source === "files" ? source : undefined;
-  const choice = asked === "logical"
-    ? { because: "backup.method is logical, and dumps have no increments", first: true }
-    : await new BackupEngine(parts).parent({
-      ...{ maxChain: session.loaded.config.backup.max_chain, signal },
-      ...(only && { source: only }),
-    });
+  const choice = await new BackupEngine(parts).parent({
+    ...{ maxChain: session.loaded.config.backup.max_chain, signal },
+    ...(only && { source: only }),
+  });
   if ("because" in choice) tellFull(choice.because, run);
   return choice;
 }
 
 function tellFull(because: string, { session }: Run): void {
   session.progress.note(`a full backup instead of an increment: ${because}`);
-}
-
-/** Where there are physical backups the next one is physical, too. */
-function methodWithout(
-  asked: "auto" | BackupMethod,
-  choice: ParentChoice | undefined,
-): "auto" | BackupMethod {
-  return choice && "because" in choice && !choice.first ? "physical" : asked;
 }
 
 /** Where a physical backup reads, with a line that says why. */

@@ -80,8 +80,9 @@ const full = command(
     brief: "Take a full backup",
     description:
       "Takes a full backup and commits it to the repository. Without --method it is physical " +
-      "when the server archives its WAL here, which point-in-time recovery needs; otherwise " +
-      "logical: each database as a pg_dump archive, with roles and tablespaces beside them.",
+      "when the server archives its WAL here, which point-in-time recovery needs, or with a flag " +
+      "of physical backups; otherwise logical: each database as a pg_dump archive, with roles and " +
+      "tablespaces beside them.",
     examples: [
       "backup full --label primeiro-backup",
       "backup full --method physical --fast-checkpoint",

@@ -120,6 +120,17 @@ for (const [what, facts, numbers, reason] of choices) {
   });
 }
 
+Deno.test("chooseMethod() warns where all is set up and nothing was archived yet, and only there", async () => {
+  const store = await archiveWith(7);
+  const warns = async (facts: Facts) =>
+    (await chooseMethod(serverOf(facts), { store, place: PLACE })).warns;
+  assert.equal(await warns({ last: null }), true);
+  for (const facts of [{}, { mode: "off", last: null }, { mayReplicate: false }]) {
+    assert.equal(await warns(facts), false);
+  }
+  assert.equal(await warns({ command: "wal-g wal-push %p", last: null }), false);
+});
+
 Deno.test("chooseMethod() takes logical when the role may not ask", async () => {
   const server = { settings: () => Promise.reject(new PostgresError("permission denied")) };
   const options = { store: await archiveWith(7), place: PLACE };

@@ -23,8 +23,6 @@ export interface ChosenParent {
 export interface NoParent {
   /** For people: what stands against it. */
   readonly because: string;
-  /** Whether there is no physical backup of this system at all. */
-  readonly first: boolean;
 }
 
 /** Either of them. */
@@ -61,11 +59,11 @@ export async function chooseParent(
   );
   const newest = own.at(-1);
   if (!newest) {
-    return { because: "there is no physical backup of this system to build on", first: true };
+    return { because: "there is no physical backup of this system to build on" };
   }
   const because = laterUnreadable(unreadable, newest) ?? unlike(newest, identity) ??
     await chainFault(newest, own, question);
-  return because === undefined ? { parent: newest } : { because, first: false };
+  return because === undefined ? { parent: newest } : { because };
 }
 
 /** A backup that began later and cannot be read: nobody knows what it is. */
