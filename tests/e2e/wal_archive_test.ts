@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { parseWalName } from "../../src/domain/wal.ts";
 import { walKey } from "../../src/domain/wal_key.ts";
-import { decodeWal, digestOf } from "../../src/engine/wal/wal_object.ts";
+import { digestOf } from "../../src/engine/wal/wal_object.ts";
+import { decodedWal } from "../support/decoded_wal.ts";
 import { DirectoryStore } from "../../src/storage/directory.ts";
 import type { ObjectStore } from "../../src/storage/storage.ts";
 import { bytesOf } from "../support/bodies.ts";
@@ -88,7 +89,7 @@ class Archiving implements AsyncDisposable {
       const info = await this.store.head(key);
       assert.ok(info, `${file} is archived`);
       const stored = await bytesOf(await this.store.get(key));
-      const bytes = decodeWal(name, { stored, expected: digestOf(info) });
+      const bytes = decodedWal(name, { stored, expected: digestOf(info) });
       assert.ok(Buffer.compare(bytes, await Deno.readFile(`${this.copies}/${file}`)) === 0, file);
       files += 1;
     }

@@ -8,7 +8,8 @@ import { generateIdentity, KeyRing, ObjectOpener } from "../../src/crypto/crypto
 import type { Bytes } from "../../src/domain/bytes.ts";
 import { parseWalName } from "../../src/domain/wal.ts";
 import { walKey } from "../../src/domain/wal_key.ts";
-import { decodeWal, digestOf } from "../../src/engine/wal/wal_object.ts";
+import { digestOf } from "../../src/engine/wal/wal_object.ts";
+import { decodedWal } from "../support/decoded_wal.ts";
 import { S3LightStore } from "../../src/storage/s3_light.ts";
 import { bytesOf } from "../support/bodies.ts";
 import { campaignSeed, reportCampaign, trials } from "../support/campaign.ts";
@@ -156,7 +157,7 @@ class Pusher implements AsyncDisposable {
       const info = await store.head(key);
       assert.ok(info, `seed ${this.seed}: ${name} was acknowledged and is not archived`);
       const stored = await this.#opened(key, await bytesOf(await store.get(key)));
-      const archived = decodeWal(parseWalName(name)!, { stored, expected: digestOf(info) });
+      const archived = decodedWal(parseWalName(name)!, { stored, expected: digestOf(info) });
       assert.ok(Buffer.compare(archived, bytes) === 0, `seed ${this.seed}: ${name} differs`);
     }
     await store.close();

@@ -1,9 +1,7 @@
 import { systemClock } from "../../domain/clock.ts";
 import { UsageError } from "../../domain/errors.ts";
 import type { WalName } from "../../domain/wal.ts";
-import { deliverWal } from "../../engine/wal/deliver_wal.ts";
-import { prefetchCount } from "../../engine/wal/fetch_ahead.ts";
-import { PrefetchFolder } from "../../engine/wal/prefetch_folder.ts";
+import { prefetchCount, PrefetchFolder } from "../../engine/wal/prefetch_folder.ts";
 import { fetchWal } from "../../engine/wal/wal_fetch.ts";
 import { walNameOf } from "../../engine/wal/wal_file.ts";
 import { startBackground } from "./start_background.ts";
@@ -72,7 +70,7 @@ async function takePrefetched(
     if (clock.monotonic() >= until || !folder.fetcher.isLit) return undefined;
     await new Promise((next) => setTimeout(next, LOOK_MS));
   }
-  return folder.take(name, destination) ? Deno.statSync(destination).size : undefined;
+  return await folder.take(name, destination) ? Deno.statSync(destination).size : undefined;
 }
 
 async function fetchNow(input: FetchInput, wanted: Wanted): Promise<boolean> {
@@ -82,18 +80,18 @@ async function fetchNow(input: FetchInput, wanted: Wanted): Promise<boolean> {
   void opened.warm();
   const place = { cluster: settings.cluster, systemIdentifier };
   const open = await fetchOpen(settings, opened.store);
-  const fetched = await fetchWal({ store: opened.store, place, ...open }, name, signal);
+  const parts = { store: opened.store, place, ...open };
+  const fetched = await fetchWal(parts, name, { destination, signal });
   const where = opened.store.location;
   if (!fetched) {
     const message = `${name.name} is not in ${where}`;
     log.write("info", "wal.missing", { message, wal: name.name });
     return false;
   }
-  goOn(input, wanted, fetched.bytes.length);
-  deliverWal(destination, fetched.bytes);
+  goOn(input, wanted, fetched.rawBytes);
   log.write("info", "wal.fetched", {
     message: `fetched ${name.name} from ${where}`,
-    ...{ wal: name.name, size_bytes: fetched.storedBytes, raw_bytes: fetched.bytes.length },
+    ...{ wal: name.name, size_bytes: fetched.storedBytes, raw_bytes: fetched.rawBytes },
   });
   return true;
 }

@@ -5,7 +5,7 @@ import { type Clock, systemClock } from "../../domain/clock.ts";
 import { RepositoryError, UsageError } from "../../domain/errors.ts";
 import type { WalPlace } from "../../domain/wal_key.ts";
 import { bindSystem } from "../../engine/wal/system_binding.ts";
-import type { WalFetchParts } from "../../engine/wal/wal_fetch.ts";
+import type { WalFetchParts } from "../../engine/wal/read_archived.ts";
 import type { WalPushParts } from "../../engine/wal/wal_push.ts";
 import { WalSpool } from "../../engine/wal/wal_spool.ts";
 import type { ObjectStore } from "../../storage/storage.ts";

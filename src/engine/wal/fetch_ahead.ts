@@ -1,11 +1,9 @@
-import { MiB } from "../../domain/bytes.ts";
 import type { Clock } from "../../domain/clock.ts";
 import { nextSegmentName, parseWalName, type WalSegmentName } from "../../domain/wal.ts";
-import type { PrefetchFolder } from "./prefetch_folder.ts";
-import { fetchWal, type WalFetchParts } from "./wal_fetch.ts";
+import { prefetchCount, type PrefetchFolder } from "./prefetch_folder.ts";
+import type { WalFetchParts } from "./read_archived.ts";
+import { fetchWal } from "./wal_fetch.ts";
 
-/** Of prefetched segments together, whatever their size. */
-const MOST_BYTES = 128 * MiB;
 /** Transfers under way at a time. */
 const TRANSFERS = 3;
 const LOOK_MS = 10;
@@ -25,11 +23,6 @@ export interface FetchAheadOptions {
   readonly graceMs?: number;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-}
-
-/** How many segments may wait. */
-export function prefetchCount(lookAhead: number, segmentBytes: number): number {
-  return Math.min(lookAhead, Math.max(1, Math.floor(MOST_BYTES / segmentBytes)));
 }
 
 /**
@@ -79,9 +72,7 @@ async function fetchOne(
 ): Promise<boolean> {
   try {
     if (folder.names().includes(name.name)) return true;
-    const found = await fetchWal(parts, name, signal);
-    if (found) folder.put(name, found.bytes);
-    return found !== undefined;
+    return await fetchWal(parts, name, { destination: folder.pathOf(name), signal }) !== undefined;
   } catch {
     return false;
   }

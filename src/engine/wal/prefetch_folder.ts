@@ -1,11 +1,13 @@
-import type { Bytes } from "../../domain/bytes.ts";
+import { MiB } from "../../domain/bytes.ts";
 import { systemClock } from "../../domain/clock.ts";
 import type { WalSegmentName } from "../../domain/wal.ts";
 import type { WalPlace } from "../../domain/wal_key.ts";
 import { Beacon } from "./beacon.ts";
-import { deliverWal, syncFolderOf } from "./deliver_wal.ts";
+import { WalDelivery } from "./deliver_wal.ts";
 import { checkWalHeader, WAL_HEADER_BYTES } from "./wal_header.ts";
 
+/** Of prefetched segments together, whatever their size. */
+const MOST_BYTES = 128 * MiB;
 /** What has been waiting for longer is fetched again. */
 const STALE_MS = 600_000;
 
@@ -59,9 +61,9 @@ export class PrefetchFolder {
     }
   }
 
-  /** Keeps verified bytes, durable under their name. @throws {RunFailedError} */
-  put({ name }: WalSegmentName, bytes: Bytes): void {
-    deliverWal(`${this.#folder}/${name}`, bytes);
+  /** Where a segment waits, once it is verified and durable. */
+  pathOf({ name }: WalSegmentName): string {
+    return `${this.#folder}/${name}`;
   }
 
   /**
@@ -69,11 +71,11 @@ export class PrefetchFolder {
    *
    * @returns false when it is not there, or is not what it should be.
    */
-  take(name: WalSegmentName, destination: string): boolean {
-    const path = `${this.#folder}/${name.name}`;
+  async take(name: WalSegmentName, destination: string): Promise<boolean> {
+    const path = this.pathOf(name);
     try {
       this.#check(name, path);
-      move(path, destination);
+      await move(path, destination);
       return true;
     } catch {
       this.#remove(path);
@@ -101,14 +103,23 @@ export class PrefetchFolder {
   }
 }
 
-/** A rename, or a copy where pg_wal lies on another file system. */
-function move(path: string, destination: string): void {
+/** How many segments may wait. */
+export function prefetchCount(lookAhead: number, segmentBytes: number): number {
+  return Math.min(lookAhead, Math.max(1, Math.floor(MOST_BYTES / segmentBytes)));
+}
+
+/**
+ * A rename, or a copy where pg_wal lies on another file system. The name is not synced: recovery
+ * that starts anew asks anew, and what PostgreSQL keeps it renames and syncs itself.
+ */
+async function move(path: string, destination: string): Promise<void> {
   try {
     Deno.renameSync(path, destination);
-    syncFolderOf(destination);
   } catch (error) {
     if (!(error instanceof Error) || !("code" in error) || error.code !== "EXDEV") throw error;
-    deliverWal(destination, Deno.readFileSync(path));
+    const copy = new WalDelivery(destination);
+    copy.write(Deno.readFileSync(path));
+    await copy.end();
     Deno.removeSync(path);
   }
 }

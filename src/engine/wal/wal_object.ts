@@ -56,38 +56,47 @@ export type WalOpen = (key: string, sealed: Bytes) => Promise<Bytes>;
 /**
  * Opens a stored object and compares it with what its metadata says.
  *
+ * @returns its plain bytes, block by block: nothing is proved of them before the last one was taken.
  * @throws {IntegrityError} when it is not what was stored.
  */
-export function decodeWal(
+export function* decodeWal(
   name: WalName,
   { stored, expected }: { readonly stored: Bytes; readonly expected: WalDigest | undefined },
-): Bytes {
-  const bytes = isCompressedWal(name) ? decodeBlocks(name, stored) : stored;
-  if (expected === undefined) return bytes;
-  if (bytes.length !== expected.rawBytes) {
+): Generator<Bytes, void> {
+  const hash = expected && createHash("sha256");
+  let length = 0;
+  for (const block of isCompressedWal(name) ? decodeBlocks(name, stored) : [stored]) {
+    hash?.update(block);
+    length += block.length;
+    yield block;
+  }
+  if (!expected) return;
+  if (length !== expected.rawBytes) {
     throw new IntegrityError(
-      `archived WAL ${name.name} has ${bytes.length} bytes, ${expected.rawBytes} were stored`,
+      `archived WAL ${name.name} has ${length} bytes, ${expected.rawBytes} were stored`,
     );
   }
-  const sha256 = sha256Of(bytes);
-  if (sha256 === expected.sha256) return bytes;
+  const sha256 = hash!.digest("hex");
+  if (sha256 === expected.sha256) return;
   throw new IntegrityError(
     `archived WAL ${name.name} has SHA-256 ${sha256}, ${expected.sha256} was stored`,
   );
 }
 
-function decodeBlocks({ name }: WalName, stored: Bytes): Bytes {
+function* decodeBlocks({ name }: WalName, stored: Bytes): Generator<Bytes, void> {
   const reader = new BlockReader("zstd");
-  const blocks: Bytes[] = [];
+  let length = 0;
+  let most: number | undefined;
   try {
-    let [length, most] = [0, BLOCK_BYTES];
     for (const block of reader.push(stored)) {
       length += block.rawBytes;
       // A few bytes can be made to hold terabytes of zeros.
-      if (length > most) throw new IntegrityError(`it holds more than its ${most} bytes`);
+      if (length > (most ?? BLOCK_BYTES)) {
+        throw new IntegrityError(`it holds more than its ${most ?? BLOCK_BYTES} bytes`);
+      }
       const raw = decodeBlock("zstd", block.bytes);
-      if (blocks.length === 0) most = claimedBytes(raw);
-      blocks.push(raw);
+      most ??= claimedBytes(raw);
+      yield raw;
     }
     reader.end();
   } catch (error) {
@@ -96,7 +105,6 @@ function decodeBlocks({ name }: WalName, stored: Bytes): Bytes {
       cause: error,
     });
   }
-  return joined(blocks);
 }
 
 /** Stores a file in the clear. */
@@ -139,8 +147,10 @@ export function tagIn({ metadata }: ObjectInfo): { readonly tag: string } | unde
 }
 
 /** SHA-256 in lower-case hexadecimal. */
-export function sha256Of(bytes: Bytes): string {
-  return createHash("sha256").update(bytes).digest("hex");
+export function sha256Of(...parts: readonly Bytes[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest("hex");
 }
 
 /** The parts in one buffer. */

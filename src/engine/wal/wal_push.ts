@@ -123,7 +123,7 @@ async function foundByReading(
 ): Promise<{ readonly sha256: string } | { readonly tag: string }> {
   const stored = await readStored(await store.get(key, signal ? { signal } : {}), key);
   if (!isSealed(stored)) {
-    return { sha256: sha256Of(decodeWal(name, { stored, expected: undefined })) };
+    return { sha256: sha256Of(...decodeWal(name, { stored, expected: undefined })) };
   }
   const { readSealHeader } = await import("../../crypto/crypto.ts");
   return { tag: readSealHeader(stored)?.header.tag ?? "" };

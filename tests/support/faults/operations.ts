@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Bytes } from "../../../src/domain/bytes.ts";
 import { parseWalName } from "../../../src/domain/wal.ts";
 import { walKey } from "../../../src/domain/wal_key.ts";
-import { decodeWal } from "../../../src/engine/wal/wal_object.ts";
+import { decodedWal } from "../decoded_wal.ts";
 import { fileTree } from "../file_tree.ts";
 import { WalRig } from "../wal_rig.ts";
 import { makeSegment, TEST_SYSTEM } from "../wal_segments.ts";
@@ -73,7 +73,7 @@ async function dataDirectory(trial: Trial): Promise<WalRig> {
 function archived(trial: Trial): Bytes | undefined {
   const key = `${PREFIX}${walKey(ARCHIVE, parseWalName(PUSHED.name)!)}`;
   const stored = trial.objects.get(key)?.bytes;
-  return stored && decodeWal(parseWalName(PUSHED.name)!, { stored, expected: undefined });
+  return stored && decodedWal(parseWalName(PUSHED.name)!, { stored, expected: undefined });
 }
 
 function walPush(): Operation {

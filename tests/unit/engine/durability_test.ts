@@ -1,17 +1,19 @@
 /** What must be on disk before the next step is taken, as the operating system was asked for it. */
 import assert from "node:assert/strict";
-import { deliverWal } from "../../../src/engine/wal/deliver_wal.ts";
+import { WalDelivery } from "../../../src/engine/wal/deliver_wal.ts";
 import { identityOf } from "../../../src/engine/wal/wal_file.ts";
 import { WalSpool } from "../../../src/engine/wal/wal_spool.ts";
 import { DurabilityLog } from "../../support/durability_log.ts";
 import { restoreBackup, takeBackup } from "../../support/physical_backups.ts";
 import { FILES, physicalTest, source } from "../../support/physical_world.ts";
 
-Deno.test("deliverWal() syncs the content, then names it, then syncs the name", async () => {
+Deno.test("WalDelivery syncs the content, then names it, then syncs the name", async () => {
   const folder = await Deno.makeTempDir();
   try {
     using log = new DurabilityLog(folder);
-    deliverWal(`${folder}/RECOVERYXLOG`, new Uint8Array(3));
+    const delivery = new WalDelivery(`${folder}/RECOVERYXLOG`);
+    delivery.write(new Uint8Array(3));
+    await delivery.end();
     const temporary = `RECOVERYXLOG.backupctl-${Deno.pid}`;
     const renamed = `rename ${temporary} → RECOVERYXLOG`;
     assert.deepEqual(log.events, [`sync ${temporary}`, renamed, "sync ."]);

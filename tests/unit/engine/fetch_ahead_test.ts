@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { KiB, MiB } from "../../../src/domain/bytes.ts";
 import { systemClock } from "../../../src/domain/clock.ts";
 import { parseWalName, type WalSegmentName } from "../../../src/domain/wal.ts";
-import { fetchAhead, prefetchCount } from "../../../src/engine/wal/fetch_ahead.ts";
-import { PrefetchFolder } from "../../../src/engine/wal/prefetch_folder.ts";
+import { fetchAhead } from "../../../src/engine/wal/fetch_ahead.ts";
+import { prefetchCount, PrefetchFolder } from "../../../src/engine/wal/prefetch_folder.ts";
 import { pushWal } from "../../../src/engine/wal/wal_push.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
 import type { ObjectStore, ReadOptions } from "../../../src/storage/storage.ts";
@@ -62,7 +62,7 @@ Deno.test("fetchAhead() fetches what comes next, no more than may wait, and hand
     }
     most = Math.max(most, folder.names().length);
     const destination = `${rig.folder}/pg_wal/RECOVERYXLOG`;
-    assert.ok(folder.take(name, destination));
+    assert.ok(await folder.take(name, destination));
     assert.deepEqual(await Deno.readFile(destination), bytes);
   }
   assert.equal(await running, 11);
@@ -102,7 +102,7 @@ Deno.test("PrefetchFolder hands over only the very segment, whole and of this re
   const folder = prefetchFolder(root);
   const destination = `${rig.folder}/pg_wal/RECOVERYXLOG`;
   const one = segment(1);
-  assert.equal(folder.take(one.name, destination), false, "absent");
+  assert.equal(await folder.take(one.name, destination), false, "absent");
   const wrong = [
     segment(2).bytes,
     one.bytes.slice(0, 512 * KiB),
@@ -110,18 +110,18 @@ Deno.test("PrefetchFolder hands over only the very segment, whole and of this re
     new Uint8Array(MiB),
   ];
   for (const bytes of wrong) {
-    folder.put(one.name, bytes);
-    assert.equal(folder.take(one.name, destination), false);
+    await Deno.writeFile(folder.pathOf(one.name), bytes);
+    assert.equal(await folder.take(one.name, destination), false);
     assert.deepEqual(folder.names(), [], "what is wrong is removed");
   }
-  folder.put(one.name, one.bytes);
+  await Deno.writeFile(folder.pathOf(one.name), one.bytes);
   const old = new Date(Date.now() - 3_600_000);
   await Deno.utime(`${path}/${one.name.name}`, old, old);
-  assert.equal(folder.take(one.name, destination), false, "too old");
-  folder.put(one.name, one.bytes);
+  assert.equal(await folder.take(one.name, destination), false, "too old");
+  await Deno.writeFile(folder.pathOf(one.name), one.bytes);
   const restarted = prefetchFolder(root, "two");
-  assert.equal(restarted.take(one.name, destination), false, "fetched for another run");
-  assert.equal(folder.take(one.name, destination), true);
+  assert.equal(await restarted.take(one.name, destination), false, "fetched for another run");
+  assert.equal(await folder.take(one.name, destination), true);
   await Deno.writeTextFile(`${path}/x.backupctl-1`, "");
   await Deno.utime(`${path}/x.backupctl-1`, old, old);
   await Deno.utime(`${root}/two`, old, old);

@@ -6,8 +6,9 @@ import type { Bytes } from "../../../src/domain/bytes.ts";
 import { IntegrityError } from "../../../src/domain/errors.ts";
 import { parseTimelineHistory } from "../../../src/domain/timeline_history.ts";
 import { parseWalName } from "../../../src/domain/wal.ts";
-import { decodeWal } from "../../../src/engine/wal/wal_object.ts";
+
 import { campaignSeed, reportCampaign, trials } from "../../support/campaign.ts";
+import { decodedWal } from "../../support/decoded_wal.ts";
 
 const NAME = parseWalName("000000010000000000000001")!;
 const HISTORIES = trials({ full: 100_000, usual: 2_000 });
@@ -26,14 +27,14 @@ async function bomb(claimed: number, blocks: number): Promise<Bytes> {
 Deno.test("decodeWal() refuses more than the segment says that it has, before it opens it", async () => {
   const MiB = BLOCK_BYTES;
   assert.equal(
-    decodeWal(NAME, { stored: await bomb(4 * MiB, 4), expected: undefined }).length,
+    decodedWal(NAME, { stored: await bomb(4 * MiB, 4), expected: undefined }).length,
     4 * MiB,
   );
   for (const claimed of [MiB, 4 * MiB, 16 * MiB, 0, 17, 0xffffffff]) {
     const stored = await bomb(claimed, 2000);
     assert.ok(stored.length < MiB, "2 GB of zeros, as they are stored");
     const before = Deno.memoryUsage().external;
-    assert.throws(() => decodeWal(NAME, { stored, expected: undefined }), IntegrityError);
+    assert.throws(() => decodedWal(NAME, { stored, expected: undefined }), IntegrityError);
     assert.ok(Deno.memoryUsage().external - before < 64 * MiB, `${claimed}`);
   }
 });

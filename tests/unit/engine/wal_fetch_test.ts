@@ -4,7 +4,7 @@ import { type Bytes, MiB } from "../../../src/domain/bytes.ts";
 import { IntegrityError, RunFailedError, StorageError } from "../../../src/domain/errors.ts";
 import { parseWalName } from "../../../src/domain/wal.ts";
 import { walKey } from "../../../src/domain/wal_key.ts";
-import { deliverWal } from "../../../src/engine/wal/deliver_wal.ts";
+import { WalDelivery } from "../../../src/engine/wal/deliver_wal.ts";
 import { fetchWal } from "../../../src/engine/wal/wal_fetch.ts";
 import { pushWal } from "../../../src/engine/wal/wal_push.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
@@ -25,8 +25,28 @@ async function archive(...segments: readonly SegmentOptions[]): Promise<MemorySt
   return store;
 }
 
+/** What came; where nothing did, or it was refused, the folder has stayed empty. */
 async function fetched(store: ObjectStore, name: string): Promise<Bytes | undefined> {
-  return (await fetchWal({ store, place: PLACE }, parseWalName(name)!))?.bytes;
+  const folder = await Deno.makeTempDir();
+  const destination = `${folder}/RECOVERYXLOG`;
+  try {
+    const found = await fetchWal({ store, place: PLACE }, parseWalName(name)!, { destination });
+    const bytes = found && await Deno.readFile(destination);
+    assert.equal(bytes?.length, found?.rawBytes);
+    await Deno.remove(destination).catch(() => {});
+    return bytes;
+  } finally {
+    assert.deepEqual([...Deno.readDirSync(folder)], [], "nothing of what was not handed out stays");
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** Delivers all of it. */
+async function deliver(destination: string, bytes: Bytes): Promise<void> {
+  const delivery = new WalDelivery(destination);
+  delivery.write(bytes.subarray(0, 1));
+  delivery.write(bytes.subarray(1));
+  await delivery.end();
 }
 
 Deno.test("fetchWal() gives back what was pushed", async () => {
@@ -164,24 +184,27 @@ Deno.test("fetchWal() refuses another segment's object, an older one and another
   assert.equal(bytes.length, MiB);
 });
 
-Deno.test("deliverWal() puts the whole file in place and leaves nothing else", async () => {
+Deno.test("WalDelivery puts the whole file in place and leaves nothing else", async () => {
   await using rig = await WalRig.make();
   const { bytes } = makeSegment();
   const destination = `${rig.folder}/pg_wal/RECOVERYXLOG`;
   await Deno.writeTextFile(destination, "old");
-  deliverWal(destination, bytes);
+  await deliver(destination, bytes);
   assert.deepEqual(await Deno.readFile(destination), bytes);
   const left = [...Deno.readDirSync(`${rig.folder}/pg_wal`)].filter(({ isFile }) => isFile);
   assert.deepEqual(left.map(({ name }) => name), ["RECOVERYXLOG"]);
   assert.equal((await Deno.stat(destination)).mode! & 0o777, 0o600);
 });
 
-Deno.test("deliverWal() leaves what was there when it cannot write", async () => {
+Deno.test("WalDelivery leaves what was there when it cannot write, or is given up", async () => {
   await using rig = await WalRig.make();
   const { bytes } = makeSegment();
-  assert.throws(() => deliverWal(`${rig.folder}/absent/RECOVERYXLOG`, bytes), RunFailedError);
+  await assert.rejects(deliver(`${rig.folder}/absent/RECOVERYXLOG`, bytes), RunFailedError);
   await Deno.mkdir(`${rig.folder}/pg_wal/RECOVERYXLOG`);
-  assert.throws(() => deliverWal(`${rig.folder}/pg_wal/RECOVERYXLOG`, bytes), RunFailedError);
+  await assert.rejects(deliver(`${rig.folder}/pg_wal/RECOVERYXLOG`, bytes), RunFailedError);
+  const given = new WalDelivery(`${rig.folder}/pg_wal/RECOVERYHISTORY`);
+  given.write(bytes);
+  given.discard();
   const left = [...Deno.readDirSync(`${rig.folder}/pg_wal`)].filter(({ isFile }) => isFile);
   assert.deepEqual(left, []);
 });

@@ -10,7 +10,8 @@ import {
 import { bindSystem } from "../../../src/engine/wal/system_binding.ts";
 import { walNameOf } from "../../../src/engine/wal/wal_file.ts";
 import { type HoldWal, sealedWriter } from "../../../src/engine/wal/sealed_wal.ts";
-import { decodeWal, sha256Of, type WalSeal } from "../../../src/engine/wal/wal_object.ts";
+import { sha256Of, type WalSeal } from "../../../src/engine/wal/wal_object.ts";
+import { decodedWal } from "../../support/decoded_wal.ts";
 import { parseWalName } from "../../../src/domain/wal.ts";
 import {
   generateIdentity,
@@ -93,7 +94,7 @@ Deno.test("what is stored encrypted opens to what it was, and is known again by 
     const stored = await bytesOf(await parts.store.get(report.key));
     const { metadata } = (await parts.store.head(report.key))!;
     assert.equal(metadata?.["stored-sha256"], sha256Of(stored));
-    const opened = decodeWal(parseWalName(name)!, {
+    const opened = decodedWal(parseWalName(name)!, {
       stored: await opener.open(report.key, stored),
       expected: report,
     });
