@@ -199,10 +199,18 @@ for (const major of clusterMajors()) {
       assert.match(stdout, /failed {2}rows of missing +database app has no table missing$/m);
       assert.match(stderr, /^error: the drill of backup .* failed: rows of orders: 500 rows/m);
       const [folder] = await rig.scratch();
-      assert.match(stderr, new RegExp(`^hint: the restored copy is kept in .*${folder}$`, "m"));
+      assert.match(
+        stderr,
+        new RegExp(`^hint: the restored copy is kept in .*${folder}; the next drill`, "m"),
+      );
       assert.equal(await serversIn(rig.temporary), 0);
       await Deno.stat(`${rig.temporary}/${folder}/data/global/pg_control`);
-      await Deno.remove(`${rig.temporary}/${folder}`, { recursive: true });
+      const again = await rig.run("drill --min-rows orders=501");
+      assert.equal(again.status, 8, again.stderr);
+      assert.match(again.stderr, new RegExp(`copy of an earlier drill is removed: .*${folder}`));
+      const [newer, ...others] = await rig.scratch();
+      assert.deepEqual([newer === folder, others], [false, []]);
+      await Deno.remove(`${rig.temporary}/${newer}`, { recursive: true });
       const added = (await rig.keys("drilled")).filter((key) => !before.includes(key));
       assert.match(added.join(), /-failed\.json$/);
     });

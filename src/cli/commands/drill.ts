@@ -181,6 +181,10 @@ function refuseFailed(report: DrillReport): void {
   const more = failed.length > 1 ? `, and ${failed.length - 1} more` : "";
   throw new IntegrityError(
     `the drill of backup ${report.backup.id} failed: ${first.name}: ${first.detail}${more}`,
-    report.kept === undefined ? undefined : `the restored copy is kept in ${report.kept}`,
+    report.kept === undefined ? undefined : keptHint(report.kept),
   );
+}
+
+function keptHint(folder: string): string {
+  return `the restored copy is kept in ${folder}; the next drill removes it, or rm -r`;
 }

@@ -58,8 +58,9 @@ const AMCHECK_AVAILABLE =
 
 /**
  * Restores a backup into a scratch folder, opens it as a server that nobody can reach, and checks
- * it. The server is stopped in any case; the folder is removed, but for one in which a check failed
- * or that is to be kept. Checks that failed are in the report.
+ * it. The server is stopped in any case; the folder is removed, but for one that is to be kept, or
+ * in which a check failed: that one stays until the next drill, so that there is never more than one
+ * of a cluster. Checks that failed are in the report.
  *
  * @throws {IntegrityError} when the backup is damaged, or cannot be restored whole.
  * @throws {PostgresError} when the restored server does not open.
@@ -72,8 +73,11 @@ export async function drill(
   const { programs, progress } = parts;
   const amcheck = options.amcheck ? await findAmcheck(programs, backup) : undefined;
   await programs.find("psql", majorOf(backup));
-  const folder = await ScratchFolder.make(options.scratch, options);
-  let keep = options.keepScratch;
+  const folder = await ScratchFolder.make(options.scratch, {
+    ...{ uid: options.uid, cluster: backup.cluster, note: (text) => progress.note(text) },
+  });
+  const forGood = options.keepScratch;
+  let keep = forGood;
   try {
     const server = await ScratchServer.open(programs, folder, backup);
     const run = { parts, backup, options, folder, server };
@@ -91,8 +95,9 @@ export async function drill(
       await server.stop({ atOnce: options.signal?.aborted ?? false });
     }
   } finally {
-    if (keep) progress.note(`the scratch folder is kept: ${folder.path}`);
-    await folder.remove({ keep });
+    const until = forGood ? "" : ` (until the next drill of ${backup.cluster}, or rm -r)`;
+    if (keep) progress.note(`the scratch folder is kept: ${folder.path}${until}`);
+    await folder.remove({ keep, forGood });
   }
 }
 

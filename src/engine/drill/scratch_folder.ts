@@ -4,6 +4,13 @@ import { inTemporaryFolder } from "../../domain/in_temporary_folder.ts";
 import { inspectFolder } from "../destination/inspect_folder.ts";
 import type { FileOwner } from "../physical/file_owner.ts";
 import { restoreOwner } from "../physical/restore_owner.ts";
+import {
+  CopyMark,
+  type EarlierCopies,
+  emptyOfCopy,
+  removeTemporaryCopies,
+  TEMPORARY_PREFIX,
+} from "./earlier_copies.ts";
 
 const MODE = 0o700;
 /** A socket's path has room for about 107 bytes. unix(7), sun_path. */
@@ -23,13 +30,15 @@ export class ScratchFolder {
   /** Who runs the server; undefined: this user. */
   readonly owner: FileOwner | undefined;
   readonly #wasThere: boolean;
+  readonly #mark: CopyMark;
 
   private constructor(
     path: string,
-    { socketFolder, owner, wasThere }: {
+    { socketFolder, owner, wasThere, mark }: {
       readonly socketFolder: string;
       readonly owner: FileOwner | undefined;
       readonly wasThere: boolean;
+      readonly mark: CopyMark;
     },
   ) {
     this.path = path;
@@ -39,10 +48,11 @@ export class ScratchFolder {
     this.socketFolder = socketFolder;
     this.owner = owner;
     this.#wasThere = wasThere;
+    this.#mark = mark;
   }
 
   /**
-   * Makes the folders.
+   * Makes the folders, in place of what an earlier drill of the cluster left there.
    *
    * @param destination an absent or empty folder; a temporary one when undefined.
    * @param options.uid who runs this.
@@ -50,9 +60,11 @@ export class ScratchFolder {
    */
   static async make(
     destination: string | undefined,
-    { uid }: { readonly uid: number | null },
+    { uid, ...copies }: EarlierCopies & { readonly uid: number | null },
   ): Promise<ScratchFolder> {
     const path = destination === undefined ? temporary() : resolve(destination);
+    if (destination === undefined) await removeTemporaryCopies(dirname(path), copies);
+    else await emptyOfCopy(path, copies);
     const { state, ...found } = await inspectFolder(path);
     if (state === "unusable") {
       const reason = "reason" in found ? String(found.reason) : "";
@@ -60,14 +72,17 @@ export class ScratchFolder {
     }
     const wasThere = destination !== undefined && state === "empty";
     let socketFolder: string | undefined;
+    let mark: CopyMark | undefined;
     try {
       const owner = await restoreOwner(path, { uid });
       await Deno.mkdir(path, { recursive: true, mode: MODE });
+      mark = await CopyMark.lay(path, copies.cluster);
       socketFolder = await socketFolderFor(path);
-      const scratch = new ScratchFolder(path, { socketFolder, owner, wasThere });
+      const scratch = new ScratchFolder(path, { socketFolder, owner, wasThere, mark });
       await scratch.#fill();
       return scratch;
     } catch (error) {
+      await mark?.release({ forGood: true });
       // What went wrong is told, and not that nothing could be removed after it.
       if (socketFolder !== undefined) await removeTree(socketFolder).catch(() => {});
       if (!wasThere) await removeTree(path).catch(() => {});
@@ -102,9 +117,16 @@ export class ScratchFolder {
     await this.#give(path);
   }
 
-  /** Removes the sockets' folder, and everything else unless it is to be kept. */
-  async remove({ keep }: { readonly keep: boolean }): Promise<void> {
+  /**
+   * Removes the sockets' folder, and everything else unless it is to be kept.
+   *
+   * @param options.forGood when kept: the next drill leaves it alone, too.
+   */
+  async remove(
+    { keep, forGood = false }: { readonly keep: boolean; readonly forGood?: boolean },
+  ): Promise<void> {
     if (this.socketFolder !== this.path) await removeTree(this.socketFolder);
+    await this.#mark.release({ forGood: forGood || !keep });
     if (keep) return;
     if (!this.#wasThere) return await removeTree(this.path);
     for await (const { name } of Deno.readDir(this.path)) await removeTree(`${this.path}/${name}`);
@@ -129,7 +151,7 @@ export class ScratchFolder {
 }
 
 function temporary(): string {
-  return inTemporaryFolder(() => Deno.makeTempDirSync({ prefix: "backupctl-drill-" }));
+  return inTemporaryFolder(() => Deno.makeTempDirSync({ prefix: TEMPORARY_PREFIX }));
 }
 
 /** The scratch folder itself, or one with a shorter name. */

@@ -14,7 +14,7 @@ async function inFolder(work: (folder: string) => Promise<void>): Promise<void> 
 
 const names = async (folder: string) =>
   (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
-const AS_USER = { uid: 1000 };
+const AS_USER = { uid: 1000, cluster: "main", note: () => {} };
 
 Deno.test("ScratchFolder.make() lets nobody else into its folder", () =>
   inFolder(async (folder) => {
@@ -88,3 +88,51 @@ Deno.test("scratchSettings() cuts every way out of the copy and into it", () => 
   assert.equal(bare["max_prepared_transactions"], "1000");
   assert.equal(bare["shared_buffers"], "16MB");
 });
+
+for (const at of ["a folder of one's own", "a temporary folder"]) {
+  Deno.test(`ScratchFolder.make() takes the place of a failed drill's copy in ${at}`, () =>
+    inFolder(async (folder) => {
+      const place = at.startsWith("a temporary") ? undefined : `${folder}/place`;
+      const notes: string[] = [];
+      // Temporary folders are everybody's: another test's must not be of this cluster.
+      const cluster = `drilled-${crypto.randomUUID()}`;
+      const options = { uid: 1000, cluster, note: (text: string) => void notes.push(text) };
+      const failed = await ScratchFolder.make(place, options);
+      await failed.write(`${failed.dataDirectory}/large`, "");
+      await failed.remove({ keep: true });
+      const next = await ScratchFolder.make(place, options);
+      assert.deepEqual(notes, [`the copy of an earlier drill is removed: ${failed.path}`]);
+      await assert.rejects(Deno.stat(`${failed.dataDirectory}/large`), Deno.errors.NotFound);
+      await next.remove({ keep: false });
+    }));
+}
+
+const STAYING: readonly {
+  readonly what: string;
+  readonly leave: (copy: ScratchFolder) => Promise<void>;
+  readonly cluster?: string;
+}[] = [
+  { what: "a drill at work", leave: () => Promise.resolve() },
+  { what: "--keep-scratch", leave: (copy) => copy.remove({ keep: true, forGood: true }) },
+  { what: "another cluster", leave: (copy) => copy.remove({ keep: true }), cluster: "other" },
+  {
+    what: "somebody whose server runs in it",
+    leave: async (copy) => {
+      await copy.write(`${copy.dataDirectory}/postmaster.pid`, `${Deno.pid}\n`);
+      await copy.remove({ keep: true });
+    },
+  },
+];
+for (const { what, leave, cluster } of STAYING) {
+  Deno.test(`ScratchFolder.make() leaves the copy of ${what} alone`, () =>
+    inFolder(async (folder) => {
+      const copy = await ScratchFolder.make(`${folder}/place`, {
+        ...AS_USER,
+        ...(cluster !== undefined && { cluster }),
+      });
+      await leave(copy);
+      await assert.rejects(ScratchFolder.make(`${folder}/place`, AS_USER), DestinationError);
+      await Deno.stat(copy.dataDirectory);
+      if (what === "a drill at work") await copy.remove({ keep: false });
+    }));
+}
