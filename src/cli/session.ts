@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import {
   type FlagSetting,
   loadConfig,
@@ -40,7 +41,9 @@ export async function loadSettings(
   }
   if (options.identity !== undefined) {
     const path = ["encryption", "identity_file"] as const;
-    flags.push({ path, flag: "--identity", value: options.identity });
+    // Whoever types a flag means the folder they are in.
+    const value = options.identity === "-" ? "-" : resolve(options.identity);
+    flags.push({ path, flag: "--identity", value });
   }
   if (options.logFormat !== undefined) {
     flags.push({ path: ["log", "format"], flag: "--log-format", value: options.logFormat });

@@ -41,17 +41,25 @@ export const label = v.pipe(
   }, "is not a name of 1 to 64 letters, digits, dots, underscores and hyphens"),
 );
 
-/** An absolute or relative path. */
+/** An absolute or relative path, which no command of PostgreSQL's reads. */
 export const path = text;
 
+const RELATIVE =
+  "is a relative path, which archive_command and restore_command would look for in " +
+  "the data directory; write it absolute";
+
 /** A path for PostgreSQL's commands, too, which run in its data directory. */
-export const absolutePath = v.pipe(
+export const absolutePath = v.pipe(text, v.check(isAbsolute, RELATIVE));
+
+/** The same, or a word in its place, such as `auto`. */
+export function absolutePathOr(word: string) {
+  return v.pipe(text, v.check((value) => value === word || isAbsolute(value), RELATIVE));
+}
+
+/** The folder of a repository. */
+export const repositoryPath = v.pipe(
   text,
-  v.check(
-    (value) => isAbsolute(value),
-    "is a relative path, which archive_command and restore_command would look for in the data " +
-      'directory; write it absolute, such as "/srv/backups"',
-  ),
+  v.check(isAbsolute, `${RELATIVE}, such as "/srv/backups"`),
 );
 
 /** A whole number within bounds. */

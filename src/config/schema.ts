@@ -12,7 +12,7 @@ const postgres = v.object({
   port: v.exactOptional(leaf.whole(1, 65535)),
   user: v.exactOptional(leaf.text),
   password: v.exactOptional(leaf.text),
-  password_file: v.exactOptional(leaf.path),
+  password_file: v.exactOptional(leaf.absolutePath),
   database: v.exactOptional(leaf.text),
   sslmode: v.exactOptional(
     leaf.oneOf(["disable", "allow", "prefer", "require", "verify-ca", "verify-full"]),
@@ -27,7 +27,7 @@ const postgres = v.object({
 
 const repository = v.object({
   type: v.optional(leaf.oneOf(["auto", "s3", "directory"]), "auto"),
-  path: v.exactOptional(leaf.absolutePath),
+  path: v.exactOptional(leaf.repositoryPath),
   bucket: v.exactOptional(leaf.bucketName),
   prefix: v.exactOptional(leaf.keyPrefix),
   region: v.exactOptional(leaf.text),
@@ -40,9 +40,9 @@ const repository = v.object({
   transfer_acceleration: v.optional(leaf.flag, false),
   access_key_id: v.exactOptional(leaf.text),
   secret_access_key: v.exactOptional(leaf.text),
-  secret_access_key_file: v.exactOptional(leaf.path),
+  secret_access_key_file: v.exactOptional(leaf.absolutePath),
   session_token: v.exactOptional(leaf.text),
-  ca_file: v.exactOptional(leaf.path),
+  ca_file: v.exactOptional(leaf.absolutePath),
   allow_http: v.optional(leaf.flag, false),
   max_parts: v.exactOptional(leaf.whole(2, 10_000)),
   checksums: v.optional(leaf.flag, true),
@@ -58,7 +58,8 @@ const encryption = v.object({
   recipients: v.exactOptional(
     v.pipe(v.array(leaf.recipient, "is not a list"), v.minLength(1, "names nobody")),
   ),
-  identity_file: v.exactOptional(leaf.path),
+  // --identity names standard input so.
+  identity_file: v.exactOptional(leaf.absolutePathOr("-")),
 });
 
 const signing = v.pipe(
@@ -80,7 +81,7 @@ const backup = v.object({
 
 const wal = v.object({
   look_ahead: v.optional(leaf.whole(0, 256), 16),
-  spool: v.optional(leaf.path, "auto"),
+  spool: v.optional(leaf.absolutePathOr("auto"), "auto"),
   timeout: v.optional(leaf.duration, "60s"),
 });
 
@@ -166,7 +167,7 @@ const metadata = v.object({
 const log = v.object({
   level: v.optional(leaf.oneOf(["DEBUG", "INFO", "WARNING", "ERROR"]), "INFO"),
   format: v.optional(leaf.oneOf(["auto", "text", "json"]), "auto"),
-  file: v.exactOptional(leaf.path),
+  file: v.exactOptional(leaf.absolutePath),
 });
 
 /** Every key, its kind and its default. */
@@ -186,7 +187,7 @@ export const CONFIG_SCHEMA = v.object({
   log: v.optional(log, {}),
   listen: v.exactOptional(leaf.listenAddress),
   listen_token: v.exactOptional(leaf.text),
-  listen_token_file: v.exactOptional(leaf.path),
+  listen_token_file: v.exactOptional(leaf.absolutePath),
 });
 
 /** The configuration as it applies: defaults filled in, durations in milliseconds. */

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import type { Environment } from "../../config/environment_layer.ts";
 import { parseDuration } from "../../domain/duration.ts";
@@ -71,7 +72,8 @@ export async function settingsOf(
   { values }: WalArguments,
   env: Environment,
 ): Promise<WalSettings> {
-  const { config: file, cluster, stanza, identity } = values;
+  const { config: file, cluster, stanza } = values;
+  const identity = values.identity === undefined ? undefined : resolve(values.identity);
   return await readWalSettings({ env, file, cluster: cluster ?? stanza, identity });
 }
 

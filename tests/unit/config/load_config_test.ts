@@ -354,6 +354,22 @@ Deno.test("loadConfig() refuses a relative path of the repository, wherever it i
   assert.equal(inVariable, `${place}: repository.path: "backups" ${message}`);
 });
 
+for (
+  const key of [
+    ...["postgres.password_file", "repository.ca_file", "repository.secret_access_key_file"],
+    ...["encryption.identity_file", "wal.spool", "log.file", "listen_token_file"],
+  ]
+) {
+  Deno.test(`loadConfig() refuses a relative ${key}, which archive_command reads, too`, async () => {
+    const [section, leaf] = key.includes(".") ? key.split(".") : [undefined, key];
+    const text = section === undefined ? `${leaf}: x/y\n` : `${section}: { ${leaf}: x/y }\n`;
+    const lines = await refusal({ texts: [text] });
+    const message = "is a relative path, which archive_command and restore_command would look " +
+      "for in the data directory; write it absolute";
+    assert.ok(lines.some((line) => line.endsWith(`: ${key}: "x/y" ${message}`)), lines.join("\n"));
+  });
+}
+
 Deno.test("loadConfig() drops a session token that belongs to other keys", async () => {
   const { config } = await load({
     texts: ["repository: { bucket: abc, access_key_id: A, secret_access_key: B }\n"],
