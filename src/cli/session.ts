@@ -17,8 +17,10 @@ export interface Session extends AsyncDisposable {
   readonly progress: ProgressView;
 }
 
-/** What only the daemon asks of its configuration. */
-export interface DaemonSettings {
+/** What is asked of the configuration besides its grammar. */
+export interface SettingsOptions {
+  /** Whether what only the daemon refuses is refused, too. */
+  readonly forDaemon?: boolean;
   /** `--listen`, which wins over the key. */
   readonly listen?: string | undefined;
   /** Has the faults of the schedule told together with all others. */
@@ -28,12 +30,11 @@ export interface DaemonSettings {
 /**
  * The configuration, with what the flags set.
  *
- * @param daemon what only the daemon refuses is refused, too.
  * @throws {ConfigError}
  */
 export async function loadSettings(
   { options, env }: Context,
-  daemon?: DaemonSettings,
+  { forDaemon = false, listen, checkSchedule }: SettingsOptions = {},
 ): Promise<LoadedConfig> {
   const flags: FlagSetting[] = [];
   if (options.cluster !== undefined) {
@@ -48,12 +49,12 @@ export async function loadSettings(
   if (options.logFormat !== undefined) {
     flags.push({ path: ["log", "format"], flag: "--log-format", value: options.logFormat });
   }
-  if (daemon?.listen !== undefined) {
-    flags.push({ path: ["listen"], flag: "--listen", value: daemon.listen });
+  if (listen !== undefined) {
+    flags.push({ path: ["listen"], flag: "--listen", value: listen });
   }
   const file = options.config === undefined ? {} : { file: options.config };
-  const check = daemon?.checkSchedule && { checkSchedule: daemon.checkSchedule };
-  return await loadConfig({ ...file, env, flags, daemon: daemon !== undefined, ...check });
+  const check = checkSchedule && { checkSchedule };
+  return await loadConfig({ ...file, env, flags, daemon: forDaemon, ...check });
 }
 
 /**

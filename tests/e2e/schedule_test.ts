@@ -47,22 +47,26 @@ Deno.test("schedule and config check refuse what cannot be run, all at once", as
   }
 });
 
-Deno.test("config check names a schedule's faults beside what its grammar refuses", async () => {
-  await using folder = await DaemonFolder.make();
-  await folder.write([
-    "schedule:",
-    '  - { name: full, cron: "0 25 * * 0", run: "backup fulll" }',
-    '  - { name: full, cron: "bogus", run: "statusx" }',
-  ]);
-  const { status, stderr } = await runCli(["config", "check", "--config", folder.config]);
-  assert.equal(status, 4, stderr);
-  assert.match(stderr, /^error: the configuration has 5 faults$/m);
-  const keys = [...stderr.matchAll(/:\d+:\d+: (schedule\[\d\]\.\w+): /g)].map(([, key]) => key);
-  assert.deepEqual(keys, [
-    ...["schedule[0].cron", "schedule[0].run"],
-    ...["schedule[1].name", "schedule[1].cron", "schedule[1].run"],
-  ]);
-});
+const TOLD = [["config", "check"], ["schedule"], ["schedule", "--daemon"], ["test"]];
+for (const words of TOLD) {
+  Deno.test(`${words.join(" ")} names a schedule's faults beside what its grammar refuses`, async () => {
+    await using folder = await DaemonFolder.make();
+    await folder.write([
+      "schedule:",
+      '  - { name: full, cron: "0 25 * * 0", run: "backup fulll" }',
+      '  - { name: full, cron: "bogus", run: "statusx" }',
+    ]);
+    const { status, stdout, stderr } = await runCli([...words, "--config", folder.config]);
+    assert.equal(status, 4, stderr);
+    const told = `${stdout}${stderr}`;
+    assert.match(told, /the configuration has 5 faults$/m);
+    const keys = [...told.matchAll(/:\d+:\d+: (schedule\[\d\]\.\w+): /g)].map(([, key]) => key);
+    assert.deepEqual(keys, [
+      ...["schedule[0].cron", "schedule[0].run"],
+      ...["schedule[1].name", "schedule[1].cron", "schedule[1].run"],
+    ]);
+  });
+}
 
 Deno.test("config check names what the daemon refuses to show its pages with", async () => {
   await using folder = await DaemonFolder.make();

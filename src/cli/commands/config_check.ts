@@ -5,7 +5,10 @@ import { loadSettings } from "../session.ts";
 
 /** Says that the configuration is in order; the faults are the error of loading it. */
 export const configCheck: Command<CommandOf<"config check">> = async (line, context) => {
-  const { files } = await loadSettings(context, { checkSchedule: scheduleFaults });
+  const { files } = await loadSettings(context, {
+    forDaemon: true,
+    checkSchedule: scheduleFaults,
+  });
   if (line.quiet && line.output !== "json") return 0;
   printResult(context, {
     json: () => ({ schema: "backupctl.config_check/1", ok: true, files, not_acted_on: [] }),

@@ -2,7 +2,7 @@ import { UsageError } from "../../domain/errors.ts";
 import type { Command } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
 import { printSchedule } from "../schedule/print_schedule.ts";
-import { readSchedule } from "../schedule/read_schedule.ts";
+import { readSchedule, scheduleFaults } from "../schedule/read_schedule.ts";
 import { loadSettings } from "../session.ts";
 
 type Line = CommandOf<"schedule">;
@@ -14,7 +14,7 @@ export const schedule: Command<Line> = async (line, context) => {
     const { runDaemon } = await import("../schedule/run_daemon.ts");
     return await runDaemon(context, { once: line.once, listen: line.listen });
   }
-  const entries = readSchedule(await loadSettings(context));
+  const entries = readSchedule(await loadSettings(context, { checkSchedule: scheduleFaults }));
   printSchedule(entries, { next: line.next, context });
   return 0;
 };

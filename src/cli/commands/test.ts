@@ -7,7 +7,7 @@ import { checkArchiving } from "../check_archiving.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
 import { nagiosReport } from "../nagios_line.ts";
-import { readSchedule } from "../schedule/read_schedule.ts";
+import { scheduleFaults } from "../schedule/read_schedule.ts";
 import { loadSettings } from "../session.ts";
 import { wrap } from "../wrap.ts";
 
@@ -60,9 +60,7 @@ function document(checks: readonly Check[]): unknown {
 
 async function* run({ deep }: Line, context: Context): AsyncGenerator<Check> {
   try {
-    const loaded = await loadSettings(context);
-    const { config, files } = loaded;
-    readSchedule(loaded);
+    const { config, files } = await loadSettings(context, { checkSchedule: scheduleFaults });
     yield ok("configuration", files.length === 0 ? "environment and defaults" : files.join(", "));
     yield* checkPostgres(config, context);
     yield* checkArchiving(config, context, { deep });

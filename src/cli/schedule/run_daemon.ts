@@ -17,13 +17,13 @@ import type { ObjectStore } from "../../storage/storage.ts";
 import { AlertWatch } from "../alerts/alert_watch.ts";
 import type { Context } from "../context.ts";
 import { openStore } from "../open_parts.ts";
-import { type DaemonSettings, loadSettings } from "../session.ts";
+import { loadSettings, type SettingsOptions } from "../session.ts";
 import { DaemonReporter, openDaemonLog } from "./daemon_log.ts";
 import { gatherWith } from "./gather_with.ts";
 import { SystemdNotifier } from "./notify_systemd.ts";
 import { processFamilies } from "./process_families.ts";
 import { isAlive, processMark } from "./process_mark.ts";
-import { readSchedule } from "./read_schedule.ts";
+import { readSchedule, scheduleFaults } from "./read_schedule.ts";
 import { spawnEntry } from "./spawn_entry.ts";
 import { StorageHistory } from "./storage_history.ts";
 
@@ -42,7 +42,7 @@ const HUNG = 120_000;
 interface Parts {
   readonly context: Context;
   /** With it the configuration is read, at first and again. */
-  readonly asked: DaemonSettings | undefined;
+  readonly asked: SettingsOptions;
   readonly store: ObjectStore;
   readonly log: Log;
   readonly reporter: DaemonReporter;
@@ -62,7 +62,10 @@ interface Parts {
  */
 export async function runDaemon(context: Context, options: DaemonOptions): Promise<number> {
   const { listen } = options;
-  const asked = options.once ? undefined : { listen };
+  const asked = {
+    checkSchedule: scheduleFaults,
+    ...(!options.once && { forDaemon: true, listen }),
+  };
   const loaded = await loadSettings(context, asked);
   const entries = readSchedule(loaded);
   const { config } = loaded;
