@@ -216,6 +216,27 @@ for (const major of clusterMajors()) {
     });
 
     await t.step(
+      "a table or database that is not there is no damage, and ends with 7",
+      async () => {
+        const before = await rig.keys("drilled");
+        const table = await rig.run("drill --database postgres --min-rows orders=1");
+        assert.equal(table.status, 7, table.stderr);
+        const where = "^error: database postgres has no table orders; there is one in app, in the";
+        assert.match(table.stderr, new RegExp(where, "m"));
+        assert.match(table.stderr, /^hint: --database says where to look/m);
+        const database = await rig.run("drill --database nope --min-rows orders=1");
+        assert.equal(database.status, 7, database.stderr);
+        assert.match(database.stderr, /^error: there is no database "nope" in backup/m);
+        assert.doesNotMatch(database.stderr, /restoring/);
+        const later = await rig.run("drill --latest --database nope --min-rows orders=1");
+        assert.equal(later.status, 7, later.stderr);
+        assert.match(later.stderr, /^error: there is no database "nope" in backup/m);
+        assert.deepEqual(await rig.scratch(), []);
+        assert.deepEqual(await rig.keys("drilled"), before);
+      },
+    );
+
+    await t.step(
       "a file of SQL that is not there is told before anything is restored",
       async () => {
         const { status, stderr } = await rig.run("drill --sql /no/such.sql");

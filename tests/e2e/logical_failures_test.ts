@@ -58,6 +58,19 @@ async function forge(rig: LogicalRig, backup: BackupManifest, key: string, raw: 
 
 Deno.test("what goes wrong with logical backups", async (t) => {
   await using cluster = await startCluster();
+
+  await t.step("a server that cannot be reached is told with why and what to do", async () => {
+    await using rig = new LogicalRig(cluster);
+    const backup = await rig.backup({ databases: ["postgres"] });
+    // Where nobody listens: a socket that is not there.
+    const into = { ...cluster.connection(), host: cluster.folder, port: 1 };
+    await assert.rejects(rig.restore(backup, { into }), (error) => {
+      assert.ok(error instanceof PostgresError);
+      assert.match(error.message, /^cannot reach PostgreSQL at .*:1: .*No such file/);
+      assert.match(error.hint!, /^is PostgreSQL running, and is this its unix_socket/);
+      return true;
+    });
+  });
   await cluster.query("CREATE DATABASE app");
   const fill =
     `CREATE TABLE filled AS SELECT i, md5(i::text) AS text FROM generate_series(1, 30000) AS i;

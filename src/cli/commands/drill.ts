@@ -1,5 +1,5 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
-import { IntegrityError, UsageError } from "../../domain/errors.ts";
+import { IntegrityError, NothingMatchesError, UsageError } from "../../domain/errors.ts";
 import type { DrillOptions, DrillReport } from "../../engine/drill/drill.ts";
 import type { RecoveryPlan, RecoveryRequest, RestoreParts } from "../../engine/engine.ts";
 import { needsOf, whileHeld } from "../../engine/hold_lease.ts";
@@ -173,12 +173,23 @@ async function run(
   return report!;
 }
 
-/** @throws {IntegrityError} */
+/**
+ * @throws {IntegrityError}
+ * @throws {NothingMatchesError} when all that failed is what was not there to be checked.
+ */
 function refuseFailed(report: DrillReport): void {
-  const failed = failedChecks(report);
+  const all = failedChecks(report);
+  const found = all.filter(({ absent }) => !absent);
+  const failed = found.length > 0 ? found : all;
   const [first] = failed;
   if (!first) return;
   const more = failed.length > 1 ? `, and ${failed.length - 1} more` : "";
+  if (found.length === 0) {
+    throw new NothingMatchesError(
+      `${first.detail}${more}, in the restored backup ${report.backup.id}`,
+      "--database says where to look; what is spelt right was not there when the backup was taken",
+    );
+  }
   throw new IntegrityError(
     `the drill of backup ${report.backup.id} failed: ${first.name}: ${first.detail}${more}`,
     report.kept === undefined ? undefined : keptHint(report.kept),

@@ -27,13 +27,15 @@ export interface EndedDrill {
 
 /**
  * Keeps the outcome of a drill in the repository, as a new object. What says nothing about the
- * backup, such as a disk that was full, is not kept. A store that refuses is a note and no failure.
+ * backup, such as a disk that was full or a table that is not there, is not kept. A store that refuses is a note and no failure.
  */
 export async function keepDrill(store: ObjectStore, drill: EndedDrill): Promise<void> {
   const { backup, report, error, startedAt, clock, progress } = drill;
   const isFinding = error instanceof IntegrityError || error instanceof PostgresError;
   if (!report && !isFinding) return;
-  const ok = report?.checks.every((check) => check.ok) ?? false;
+  const failed = report?.checks.filter((check) => !check.ok) ?? [];
+  if (failed.length > 0 && failed.every(({ absent }) => absent)) return;
+  const ok = report !== undefined && failed.length === 0;
   try {
     await recordCheck(store, {
       cluster: backup.cluster,

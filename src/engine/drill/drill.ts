@@ -11,6 +11,7 @@ import type { ClientPrograms } from "../../postgres/postgres.ts";
 import type { RestoreOptions, RestoreParts, RestoreReport } from "../parts.ts";
 import type { RecoverySettings } from "../recovery/recovery_settings.ts";
 import { RestoreEngine } from "../restore_engine.ts";
+import { refuseUnknown } from "../logical/object_names.ts";
 import { type Amcheck, type CheckRequest, type CheckResult, runChecks } from "./run_checks.ts";
 import { createCluster } from "./create_cluster.ts";
 import { ScratchFolder } from "./scratch_folder.ts";
@@ -62,6 +63,7 @@ const AMCHECK_AVAILABLE =
  * in which a check failed: that one stays until the next drill, so that there is never more than one
  * of a cluster. Checks that failed are in the report.
  *
+ * @throws {NothingMatchesError} when the backup does not have the database.
  * @throws {IntegrityError} when the backup is damaged, or cannot be restored whole.
  * @throws {PostgresError} when the restored server does not open.
  */
@@ -71,6 +73,8 @@ export async function drill(
   options: DrillOptions,
 ): Promise<DrillReport> {
   const { programs, progress } = parts;
+  // One that is rolled forward may get more of them.
+  if (!options.recovery) refuseDatabase(options.database, { backup, names: namesOf(backup) });
   const amcheck = options.amcheck ? await findAmcheck(programs, backup) : undefined;
   await programs.find("psql", majorOf(backup));
   const folder = await ScratchFolder.make(options.scratch, {
@@ -84,7 +88,7 @@ export async function drill(
     try {
       const opened = backup.method === "physical" ? await openCopy(run) : await openDumps(run);
       const checks = await check(run, amcheck);
-      const isWhole = checks.every(({ ok }) => ok);
+      const isWhole = checks.every(({ ok, absent }) => ok || absent);
       keep ||= !isWhole;
       return { backup, ...opened, checks, kept: keep ? folder.path : undefined };
     } catch (error) {
@@ -210,6 +214,8 @@ async function check(
       "install its contrib modules, or leave --amcheck out",
     );
   }
+  const names = [...await found.server.names("datname", "pg_database")];
+  refuseDatabase(options.database, { backup, names });
   const psql = await programs.find("psql", majorOf(backup));
   return await runChecks({ programs, psql, jobs, ...found, ...abort }, {
     database,
@@ -217,6 +223,18 @@ async function check(
     ...(rowFloors && { rowFloors }),
     ...(amcheck && { amcheck }),
   });
+}
+
+/** @throws {NothingMatchesError} */
+function refuseDatabase(
+  name: string | undefined,
+  { backup, names }: { readonly backup: BackupManifest; readonly names: readonly string[] },
+): void {
+  if (name !== undefined) refuseUnknown([name], { names, where: `in backup ${backup.id}` });
+}
+
+function namesOf({ databases }: BackupManifest): readonly string[] {
+  return databases.map(({ name }) => name);
 }
 
 /** The one besides `postgres`, when there is one; otherwise that. */

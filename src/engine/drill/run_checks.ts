@@ -26,7 +26,12 @@ export interface CheckResult {
   readonly ok: boolean;
   /** What was found, in one line. */
   readonly detail: string;
+  /** There is nothing of the name that was to be checked. */
+  readonly absent?: true;
 }
+
+/** What was to be checked is not there: perhaps it was only misspelt. */
+class AbsentError extends PostgresError {}
 
 /** Where the checks run. */
 export interface CheckedServer {
@@ -82,7 +87,8 @@ async function checked(
   } catch (error) {
     signal?.throwIfAborted();
     if (!(error instanceof PostgresError)) throw error;
-    return { name, ok: false, detail: error.message };
+    const absent = error instanceof AbsentError ? { absent: true } as const : {};
+    return { name, ok: false, detail: error.message, ...absent };
   }
 }
 
@@ -94,12 +100,18 @@ async function runAmcheck(where: CheckedServer, { program }: Amcheck): Promise<s
   return "every table and index of every database is in order";
 }
 
-async function checkIndexes({ server }: CheckedServer): Promise<string> {
-  const names = await server.ask(
-    "SELECT coalesce(json_agg(datname), '[]') FROM pg_catalog.pg_database WHERE datallowconn " +
-      "AND NOT datistemplate",
+/** Those that people can have put something into. */
+async function databasesOf(server: TargetServer): Promise<readonly string[]> {
+  return JSON.parse(
+    await server.ask(
+      "SELECT coalesce(json_agg(datname), '[]') FROM pg_catalog.pg_database WHERE datallowconn " +
+        "AND NOT datistemplate",
+    ),
   );
-  for (const database of JSON.parse(names)) await server.ask(CHECK_INDEXES, { database });
+}
+
+async function checkIndexes({ server }: CheckedServer): Promise<string> {
+  for (const database of await databasesOf(server)) await server.ask(CHECK_INDEXES, { database });
   return "every B-tree index of every database is in order";
 }
 
@@ -113,8 +125,16 @@ async function countRows(
   },
 ): Promise<string> {
   const literal = `'${table.replaceAll("'", "''")}'`;
-  const found = await server.ask(`SELECT to_regclass(${literal})::text`, { database });
-  if (found === "") throw new PostgresError(`database ${database} has no table ${table}`);
+  const find = `SELECT to_regclass(${literal})::text`;
+  const found = await server.ask(find, { database });
+  if (found === "") {
+    const others: string[] = [];
+    for (const other of await databasesOf(server)) {
+      if (await server.ask(find, { database: other }) !== "") others.push(other);
+    }
+    const where = others.length > 0 ? `; there is one in ${others.join(", ")}` : "";
+    throw new AbsentError(`database ${database} has no table ${table}${where}`);
+  }
   const sql = `SELECT count(*) FROM (SELECT FROM ${found} LIMIT ${rows}) AS counted`;
   const count = Number(await server.ask(sql, { database }));
   if (count >= rows) return `${rows} at least, as it must have`;

@@ -2,6 +2,7 @@ import type { BackupManifest } from "../../catalog/catalog.ts";
 import { PostgresError } from "../../domain/errors.ts";
 import type { ClientPrograms, ConnectionOptions, Program } from "../../postgres/postgres.ts";
 import { serverAddress } from "./connection_string.ts";
+import { psqlFailure } from "./psql_failure.ts";
 
 /** Counts what a user made: system objects have OIDs below 16384 (FirstNormalObjectId). */
 const IS_FILLED = `
@@ -115,9 +116,7 @@ export class TargetServer {
       return { output: await output, complaints: stderr };
     } catch (error) {
       if (!(error instanceof PostgresError)) throw error;
-      throw new PostgresError(`${error.message} (at ${this.address})`, error.hint, {
-        cause: error,
-      });
+      throw psqlFailure(error, this.#connection);
     } finally {
       await Promise.all([written, output.catch(() => {})]);
     }
