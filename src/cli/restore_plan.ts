@@ -32,6 +32,7 @@ function planDocument(plan: RestorePlan, recovery: RecoveryPlan | undefined): un
     tablespaces: plan.tablespaces,
     recovery: recovery ? recoveryDocument(recovery) : null,
     obstacles: plan.obstacles,
+    remedy: plan.remedy ?? null,
     possible: plan.obstacles.length === 0,
   };
 }
@@ -61,7 +62,8 @@ function planText(plan: RestorePlan, recovery: RecoveryPlan | undefined): string
     return `the plan; nothing was done\n${lines.join("")}nothing stands in the way\n`;
   }
   const obstacles = plan.obstacles.map((obstacle) => `  - ${escapeControl(obstacle)}\n`);
-  return `the plan; nothing was done\n${lines.join("")}in the way\n${obstacles.join("")}`;
+  const remedy = plan.remedy === undefined ? "" : `remedy: ${escapeControl(plan.remedy)}\n`;
+  return `the plan; nothing was done\n${lines.join("")}in the way\n${obstacles.join("")}${remedy}`;
 }
 
 /** An increment is restored from all that it is built on. */

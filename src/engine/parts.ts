@@ -229,6 +229,8 @@ export interface RestorePlan {
   }[];
   /** What stands in the way; empty when the restore may start. */
   readonly obstacles: readonly string[];
+  /** How to clear the way, where that is known. */
+  readonly remedy?: string;
 }
 
 /** What a restore did. */

@@ -97,11 +97,41 @@ for (const { major, binDir } of clusterMajors()) {
       await target.query("CREATE TABLE mine ()", { database: "zoo" });
       await assert.rejects(rig.restore(backup, { into: target.connection() }), (error) => {
         assert.ok(error instanceof DestinationError);
-        assert.match(error.message, /database "zoo" on .* is not empty/);
+        assert.match(error.message, /database "zoo" on .* is not empty: it holds mine$/);
+        assert.match(error.hint!, /^drop or rename .*, or restore only the others, naming them/);
         return true;
       });
       const roles = await target.query("SELECT FROM pg_roles WHERE rolname = 'zoo_owner'");
       assert.equal(roles.length, 0);
+    });
+
+    await t.step("an index of backupctl in the way is named as such, and how it goes", async () => {
+      await using target = await startCluster({ binDir });
+      const connection = target.connection();
+      await target.query("CREATE SCHEMA backupctl; CREATE TABLE backupctl.runs ()");
+      await target.query("COMMENT ON TABLE backupctl.runs IS 'Every run of backupctl, too'");
+      const options = { into: connection, databases: ["postgres"] };
+      const beside = { into: connection, databases: ["postgres", "zoo"] };
+      await assert.rejects(rig.restore(backup, options), (error) => {
+        assert.ok(error instanceof DestinationError);
+        assert.match(error.message, /it holds schema backupctl \(backupctl's index\)$/);
+        assert.match(error.hint!, /^DROP SCHEMA backupctl CASCADE in database postgres: /);
+        return true;
+      });
+      await target.query(
+        "CREATE SCHEMA mine; CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+      );
+      await assert.rejects(rig.restore(backup, options), (error) => {
+        assert.ok(error instanceof DestinationError);
+        assert.match(error.message, /schema mine, function f\(\)$/);
+        assert.equal(error.hint, "drop or rename what is in the way first");
+        return true;
+      });
+      await assert.rejects(rig.restore(backup, beside), (error) => {
+        assert.ok(error instanceof DestinationError);
+        assert.match(error.hint!, /^drop or .*, or restore only the others: --database "zoo"$/);
+        return true;
+      });
     });
 
     await t.step("roles that are there keep their passwords", async () => {

@@ -7,6 +7,7 @@ import type { RestoreOptions, RestoreParts, RestorePlan } from "../parts.ts";
 import { freeSpace } from "../destination/free_space.ts";
 import { inspectFolder } from "../destination/inspect_folder.ts";
 import { serverAddress } from "./connection_string.ts";
+import { filledDatabases, filledRemedy } from "./filled_databases.ts";
 import { type DumpSelection, selectDumps } from "./object_names.ts";
 import { chooseTables, type TableChoice } from "./table_choice.ts";
 import { TargetServer } from "./target_server.ts";
@@ -47,12 +48,12 @@ export async function planLogicalRestore(
     writeBytes,
     freeBytes,
     tablespaces: [],
-    obstacles: target.kind === "folder"
+    ...(target.kind === "folder"
       ? await folderObstacles(target.path, { writeBytes, freeBytes })
       : await serverObstacles(parts, {
         ...{ connection: target.connection, backup, selection },
         ...(options.tables && { tables: checkedTables(options, selection) }),
-      }),
+      })),
   };
 }
 
@@ -86,10 +87,12 @@ export function logicalTarget(
   );
 }
 
+type Obstacles = Pick<RestorePlan, "obstacles" | "remedy">;
+
 async function folderObstacles(
   path: string,
   { writeBytes, freeBytes }: { readonly writeBytes: number; readonly freeBytes: number | null },
-): Promise<string[]> {
+): Promise<Obstacles> {
   const found: string[] = [];
   const folder = await inspectFolder(path);
   if (folder.state === "unusable") found.push(folder.reason);
@@ -98,7 +101,8 @@ async function folderObstacles(
       `${path} has room for ${formatBytes(freeBytes)}, ${formatBytes(writeBytes)} are needed`,
     );
   }
-  return found;
+  const remedy = "choose a folder that is absent or empty, with room enough";
+  return { obstacles: found, ...(found.length > 0 && { remedy }) };
 }
 
 async function serverObstacles(
@@ -109,12 +113,19 @@ async function serverObstacles(
     readonly selection: DumpSelection;
     readonly tables?: TableChoice;
   },
-): Promise<string[]> {
+): Promise<Obstacles> {
   const server = await TargetServer.open(programs, { connection, backup });
-  if (tables) return await tableObstacles(server, selection.dumps[0]!.database, tables);
-  const wanted = new Set(selection.dumps.map(({ database }) => database));
-  const filled = await server.filled([...wanted]);
-  return filled.map((name) => `database ${JSON.stringify(name)} on ${server.address} is not empty`);
+  if (tables) {
+    const obstacles = await tableObstacles(server, selection.dumps[0]!.database, tables);
+    return { obstacles, ...(obstacles.length > 0 && { remedy: "drop or rename it first" }) };
+  }
+  const wanted = [...new Set(selection.dumps.map(({ database }) => database))];
+  const filled = await filledDatabases(server, wanted);
+  const obstacles = filled.map(({ name, holds, hasMore }) =>
+    `database ${JSON.stringify(name)} on ${server.address} is not empty: it holds ` +
+    `${holds.join(", ")}${hasMore ? " and more" : ""}`
+  );
+  return { obstacles, ...(obstacles.length > 0 && { remedy: filledRemedy(filled, wanted) }) };
 }
 
 /** @throws {UsageError} unless they are of one database. */

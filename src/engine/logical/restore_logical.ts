@@ -30,7 +30,7 @@ export async function restoreLogical(parts: RestoreParts, run: RestoreRun): Prom
   const selection = selectDumps(backup, options.databases);
   const plan = await planLogicalRestore(parts, run);
   if (plan.obstacles.length > 0) {
-    throw new DestinationError(plan.obstacles.join("; "), remedy(target.kind));
+    throw new DestinationError(plan.obstacles.join("; "), plan.remedy);
   }
   parts.progress.begin("restoring", plan.writeBytes);
   if (target.kind === "folder") {
@@ -49,12 +49,6 @@ export async function restoreLogical(parts: RestoreParts, run: RestoreRun): Prom
     fetchedBytes: plan.fetchBytes,
     durationSeconds: (systemClock.monotonic() - started) / 1000,
   };
-}
-
-function remedy(kind: "folder" | "server"): string {
-  return kind === "folder"
-    ? "choose a folder that is absent or empty, with room enough"
-    : "drop or rename it first, or leave it out by naming the others with --database";
 }
 
 function refuseErrors(

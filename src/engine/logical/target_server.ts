@@ -4,23 +4,6 @@ import type { ClientPrograms, ConnectionOptions, Program } from "../../postgres/
 import { serverAddress } from "./connection_string.ts";
 import { psqlFailure } from "./psql_failure.ts";
 
-/** Counts what a user made: system objects have OIDs below 16384 (FirstNormalObjectId). */
-const IS_FILLED = `
-  SELECT EXISTS (
-    SELECT FROM pg_catalog.pg_class AS c
-      JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-     WHERE c.oid >= 16384 AND n.nspname !~ '^pg_(toast|temp)'
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.objid = c.oid
-                          AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'e'))
-    OR EXISTS (
-    SELECT FROM pg_catalog.pg_proc AS p WHERE p.oid >= 16384
-       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.objid = p.oid
-                          AND d.classid = 'pg_catalog.pg_proc'::regclass AND d.deptype = 'e'))
-    OR EXISTS (SELECT FROM pg_catalog.pg_namespace
-                WHERE oid >= 16384 AND nspname !~ '^pg_(toast|temp)'
-                  AND nspname <> 'public')
-    OR EXISTS (SELECT FROM pg_catalog.pg_largeobject_metadata)`;
-
 /** psql's verbose words: `psql:<stdin>:7: ERROR:  42501: permission denied …`. */
 const COMPLAINT = /^psql:.*?:\d+: [^:]+:\s+([0-9A-Z]{5}: .*)$/gm;
 
@@ -55,16 +38,6 @@ export class TargetServer {
   async names(column: string, catalog: string): Promise<ReadonlySet<string>> {
     const sql = `SELECT coalesce(json_agg(${column}), '[]') FROM pg_catalog.${catalog}`;
     return new Set(JSON.parse(await this.ask(sql)));
-  }
-
-  /** Those of `databases` that exist and hold anything. */
-  async filled(databases: readonly string[]): Promise<string[]> {
-    const existing = await this.names("datname", "pg_database");
-    const filled: string[] = [];
-    for (const database of databases.filter((name) => existing.has(name))) {
-      if (await this.ask(IS_FILLED, { database }) === "t") filled.push(database);
-    }
-    return filled;
   }
 
   /** The first value of a query of our own. @throws {PostgresError} */
