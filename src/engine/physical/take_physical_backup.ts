@@ -12,6 +12,7 @@ import { BackupUploads } from "./backup_uploads.ts";
 import { ChunkCutter } from "./chunk_cutter.ts";
 import { type FileTally, ManifestTally } from "./file_tally.ts";
 import { reportDamage, serverDamagedPages } from "./files/damaged_pages.ts";
+import { awaitCheckpoint } from "./await_checkpoint.ts";
 import { takeFilesBackup } from "./files/take_files_backup.ts";
 import { SEGMENT_PAGES } from "./incremental/incremental_header.ts";
 import { storedManifest } from "./incremental/stored_manifest.ts";
@@ -39,15 +40,17 @@ async function takeStreamBackup(
 ): Promise<BackupContent> {
   const { progress, server, baseBackups } = parts;
   const databases = await server.databases();
-  progress.begin("waiting for the checkpoint");
-  await using backup = await baseBackups.start({
-    label: options.label ?? slot.id,
-    fastCheckpoint: options.fastCheckpoint ?? false,
-    includeWal: true,
-    ...(options.maxRateKb !== undefined && { maxRateKb: options.maxRateKb }),
-    ...(parent && { parentManifest: storedManifest(parts, parent, options) }),
-    ...(options.signal && { signal: options.signal }),
-  });
+  const fast = options.fastCheckpoint ?? false;
+  const begin = () =>
+    baseBackups.start({
+      label: options.label ?? slot.id,
+      fastCheckpoint: fast,
+      includeWal: true,
+      ...(options.maxRateKb !== undefined && { maxRateKb: options.maxRateKb }),
+      ...(parent && { parentManifest: storedManifest(parts, parent, options) }),
+      ...(options.signal && { signal: options.signal }),
+    });
+  await using backup = await awaitCheckpoint(begin, progress, { fast });
   if (parent && parent.timeline !== backup.timeline) {
     throw new IncrementRefusedError(`the server was promoted to timeline ${backup.timeline}`);
   }

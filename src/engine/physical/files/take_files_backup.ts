@@ -7,6 +7,7 @@ import {
   IncrementRefusedError,
 } from "../../../postgres/postgres.ts";
 import type { BackupContent, BackupParts, BackupRun } from "../../parts.ts";
+import { awaitCheckpoint } from "../await_checkpoint.ts";
 import { ObjectUpload } from "../object_upload.ts";
 import { REQUIRED_FILES } from "../required_files.ts";
 import { type ChunkPlan, ChunkUploads, type StoredChunk } from "./chunk_uploads.ts";
@@ -36,12 +37,14 @@ export async function takeFilesBackup(
   if (!fileBackups) throw new PostgresError("this program cannot read the server's files");
   const databases = await server.databases();
   const known = parent && await knownFiles(parts, parent, options);
-  progress.begin("waiting for the checkpoint");
-  await using backup = await fileBackups.start({
-    label: options.label ?? slot.id,
-    fastCheckpoint: options.fastCheckpoint ?? false,
-    ...(options.signal && { signal: options.signal }),
-  });
+  const fast = options.fastCheckpoint ?? false;
+  const begin = () =>
+    fileBackups.start({
+      label: options.label ?? slot.id,
+      fastCheckpoint: fast,
+      ...(options.signal && { signal: options.signal }),
+    });
+  await using backup = await awaitCheckpoint(begin, progress, { fast });
   const taken = await new FilesBackup(parts, { run, backup, known }).take();
   return {
     ...taken,
