@@ -24,7 +24,7 @@ import { walBackup } from "./archive_view.ts";
 import type { LogPath } from "./log_path.ts";
 import { storedBytesBetween } from "./log_path.ts";
 import { otherBranches, timelinesWith } from "./other_branches.ts";
-import { type Candidate, reachTarget } from "./reach_target.ts";
+import { type Candidate, reachTarget, type Unreached } from "./reach_target.ts";
 import type { RecoveryRequest } from "./recovery_target.ts";
 import { describeTarget } from "./recovery_target.ts";
 import { isoTime, microsOf } from "./recovery_time.ts";
@@ -76,17 +76,20 @@ export function chooseBackup(view: ArchiveView, options: ChooseOptions): Recover
     const message = tooEarly(request, candidates.at(-1)!.backup);
     throw refusal(view, { ...options, tried, message });
   }
-  let reason: string | undefined;
+  let reason: Unreached | undefined;
   for (const candidate of early) {
     const path = reachTarget(candidate);
-    if (typeof path !== "string") return plan(candidate, path);
+    if (!("why" in path)) return plan(candidate, path);
     reason ??= path;
   }
   const alone = request.target.kind === "immediate" ? OPENS_ALONE : "";
-  throw refusal(view, { ...options, tried, message: `${reason}${alone}` });
+  const { why, mayGoOn } = reason!;
+  throw refusal(view, { ...options, tried, mayGoOn, message: `${why}${alone}` });
 }
 
 const OPENS_ALONE = "; a restore without any target opens it at its end all the same";
+const ARCHIVES_MORE =
+  "SELECT pg_switch_wal() on the server, if it still runs, archives what it has written since";
 
 /** The newest first; on its own timeline each, or on the one that was asked for. */
 function candidatesOf(
@@ -149,7 +152,8 @@ function notes(candidate: Candidate, path: LogPath): readonly string[] {
   if (target.kind === "time" && path.endStoredAt && target.micros > microsOf(path.endStoredAt)) {
     found.push(
       `the newest segment was stored at ${path.endStoredAt.toISOString()}: unless it holds a ` +
-        `transaction later than ${isoTime(target.micros)}, PostgreSQL stops with FATAL`,
+        `transaction later than ${isoTime(target.micros)}, PostgreSQL stops with FATAL; ` +
+        ARCHIVES_MORE,
     );
   }
   return found;
@@ -218,10 +222,12 @@ function tooEarly({ target }: RecoveryRequest, oldest: BackupManifest): string {
 
 function refusal(
   view: ArchiveView,
-  { request, backup, tried, message }: ChooseOptions & {
+  { request, backup, tried, message, mayGoOn = false }: ChooseOptions & {
     /** The timelines that do not reach the target. */
     readonly tried: ReadonlySet<number>;
     readonly message: string;
+    /** The target may lie in what is not archived yet. */
+    readonly mayGoOn?: boolean;
   },
 ): NothingMatchesError {
   const { windows } = restorableWindows(view);
@@ -230,5 +236,7 @@ function refusal(
   const found = holding.length === 0
     ? ""
     : `${holding.map((timeline) => `--timeline ${timeline}`).join(" or ")} reaches it; `;
-  return new NothingMatchesError(message, `${found}can be restored: ${describeWindows(windows)}`);
+  const more = mayGoOn && holding.length === 0 ? `; ${ARCHIVES_MORE}` : "";
+  const hint = `${found}can be restored: ${describeWindows(windows)}${more}`;
+  return new NothingMatchesError(message, hint);
 }

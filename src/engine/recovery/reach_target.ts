@@ -21,10 +21,18 @@ export interface Candidate {
 /** How far the clocks of the database and of the store may be apart. */
 const CLOCK_SLACK_MICROS = 60_000_000n;
 
-/** The log that recovery would read, or why the target cannot be on it, in words for people. */
-export function reachTarget(candidate: Candidate): LogPath | string {
+/** Why a target cannot be on the log. */
+export interface Unreached {
+  /** In words for people. */
+  readonly why: string;
+  /** The log may go on behind what is archived: nothing on the way is missing. */
+  readonly mayGoOn: boolean;
+}
+
+/** The log that recovery would read, or why the target cannot be on it. */
+export function reachTarget(candidate: Candidate): LogPath | Unreached {
   const path = ownPath(candidate);
-  if (typeof path === "string") return path;
+  if ("why" in path) return path;
   const { request: { target } } = candidate;
   if (target.kind === "latest" && path.gap) return throughGap(candidate, path);
   if (target.kind === "lsn") return reachLsn(candidate, { path, lsn: target.lsn });
@@ -35,7 +43,7 @@ export function reachTarget(candidate: Candidate): LogPath | string {
  * From the segment that the backup started in. The backup holds its own WAL as well, but recovery
  * asks the archive first, and an archive that goes on behind a segment that it lacks refuses it.
  */
-function ownPath(candidate: Candidate): LogPath | string {
+function ownPath(candidate: Candidate): LogPath | Unreached {
   const { view, history, backup } = candidate;
   const { startLsn, stopLsn } = walBackup(backup);
   const stop = lastSegmentNumber(stopLsn, view.segmentBytes);
@@ -48,7 +56,7 @@ function ownPath(candidate: Candidate): LogPath | string {
 function reachLsn(
   candidate: Candidate,
   { path, lsn }: { readonly path: LogPath; readonly lsn: bigint },
-): LogPath | string {
+): LogPath | Unreached {
   const { view, backup } = candidate;
   if (lsn <= walBackup(backup).stopLsn) return path;
   const needed = Math.max(path.first, segmentNumber(lsn, view.segmentBytes));
@@ -61,7 +69,7 @@ function reachLsn(
 function reachTime(
   candidate: Candidate,
   { path, micros }: { readonly path: LogPath; readonly micros: bigint },
-): LogPath | string {
+): LogPath | Unreached {
   if (path.last < path.first) {
     return outside(
       candidate,
@@ -77,14 +85,15 @@ function reachTime(
   );
 }
 
-function outside({ request: { target } }: Candidate, what: string): string {
-  return `${describeTarget(target)} ${what}`;
+function outside({ request: { target } }: Candidate, what: string): Unreached {
+  return { why: `${describeTarget(target)} ${what}`, mayGoOn: true };
 }
 
-function throughGap({ view, request, backup }: Candidate, { gap }: LogPath): string {
+function throughGap({ view, request, backup }: Candidate, { gap }: LogPath): Unreached {
   const { fromWal, toWal } = namedGap(gap!, view.segmentBytes);
   const missing = fromWal === toWal
     ? `WAL segment ${fromWal} is missing`
     : `WAL segments ${fromWal} to ${toWal} are missing`;
-  return `${missing} between backup ${backup.id} and ${describeTarget(request.target)}`;
+  const why = `${missing} between backup ${backup.id} and ${describeTarget(request.target)}`;
+  return { why, mayGoOn: false };
 }

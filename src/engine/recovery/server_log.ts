@@ -13,7 +13,8 @@ const REMEDIES: readonly (readonly [pattern: RegExp, hint: string])[] = [
   [
     /recovery ended before configured recovery target was reached/,
     "the archive ends before the target: nothing later than the target is archived yet, or the " +
-    "target lies on another timeline; --latest restores all that there is",
+    "target lies on another timeline; SELECT pg_switch_wal() on the original server archives what it " +
+    "has written since, and --latest restores all that there is",
   ],
   [
     /requested recovery stop point is before consistent recovery point/,

@@ -282,6 +282,22 @@ Deno.test("chooseBackup() names the windows of a holed archive", () => {
   });
 });
 
+Deno.test("chooseBackup() names pg_switch_wal() for what may only not be archived yet", () => {
+  const remedy = /; SELECT pg_switch_wal\(\) on the server, if it still runs, archives what/;
+  for (const texts of [{ to: iso(30) }, { toLsn: formatLsn(at(14)) }]) {
+    assert.throws(() => choose(STRAIGHT, texts), { hint: remedy });
+  }
+  assert.match(choose(STRAIGHT, { to: iso(12.5) }).notes.join(), remedy);
+  // What is missing on the way, or lies before the backup, no server archives any more.
+  for (const [view, texts] of [[HOLED, { to: iso(6) }], [STRAIGHT, { to: iso(0) }]] as const) {
+    assert.throws(() => choose(view, texts), (error) => {
+      assert.ok(error instanceof NothingMatchesError);
+      assert.doesNotMatch(error.hint!, /pg_switch_wal/);
+      return true;
+    });
+  }
+});
+
 Deno.test("chooseBackup() starts from the backup that is named, and checks it as well", () => {
   assert.equal(choose(STRAIGHT, { latest: true }, FIRST.id).backup.id, FIRST.id);
   assert.throws(() => choose(STRAIGHT, { to: iso(5) }, SECOND.id), /is before the end of backup/);
