@@ -1,4 +1,5 @@
 import type { Config } from "../config/config.ts";
+import { counted } from "../domain/counted.ts";
 import { formatSeconds } from "../domain/bytes.ts";
 import { BackupctlError } from "../domain/errors.ts";
 import type { Archiving, WalBacklog } from "../engine/archiving.ts";
@@ -171,7 +172,7 @@ function archiverCheck(
       state: "failed",
       status: 1,
       message: `${lastFailed} cannot be archived since ${time(lastFailedAt)}, ` +
-        `${failedCount} attempts failed`,
+        `${counted(failedCount, "attempt")} failed`,
       hint: "the server's log has the reason; try the archive_command by hand as its user",
     };
   }
@@ -203,7 +204,9 @@ function backlogCheck(
     { label: "wal_backlog", value: backlog.files, unit: "" },
   ] as const;
   if (age === undefined) return { ...ok(BACKLOG, "no file waits"), figures };
-  const text = `${backlog.files} files wait, the oldest for ${formatSeconds(age)}`;
+  const text = backlog.files === 1
+    ? `1 file waits, for ${formatSeconds(age)}`
+    : `${backlog.files} files wait, the oldest for ${formatSeconds(age)}`;
   if (age <= limit) return { ...ok(BACKLOG, text), figures };
   const hint = `more than ${formatSeconds(limit)} (wal_lag); is the repository reachable, ` +
     "and the archive_command in order?";

@@ -1,3 +1,4 @@
+import { counted } from "../domain/counted.ts";
 import { formatBytes } from "../domain/bytes.ts";
 import type { RecoveryPlan, RestorePlan } from "../engine/engine.ts";
 import { escapeControl } from "../log/format_record.ts";
@@ -53,7 +54,7 @@ function planText(plan: RestorePlan, recovery: RecoveryPlan | undefined): string
       "tablespace",
       from === to ? `${oid} to ${to}` : `${oid} from ${from} to ${to}`,
     ]),
-    ["fetch", `${formatBytes(plan.fetchBytes)} in ${plan.objects} objects`],
+    ["fetch", `${formatBytes(plan.fetchBytes)} in ${counted(plan.objects, "object")}`],
     ["write", `${formatBytes(plan.writeBytes)}${freeText(plan)}`],
     ...(recovery ? recoveryFacts(recovery) : []),
   ];

@@ -1,3 +1,4 @@
+import { counted } from "../domain/counted.ts";
 import { formatBytes, formatSeconds } from "../domain/bytes.ts";
 import type { RecoveryPlan, RestoreReport } from "../engine/engine.ts";
 import { describeTarget } from "../engine/recovery/recovery_target.ts";
@@ -57,7 +58,11 @@ function restoredText(report: RestoreReport, restored: Restored): string {
   const lines = [
     `backup ${backup.id} is restored to ${escapeControl(destination)}`,
     `  ${formatBytes(rawBytes)} in ${formatSeconds(durationSeconds)}`,
-    ...(kept ? [`  ${kept.files} files of ${formatBytes(kept.bytes)} were equal and stayed`] : []),
+    ...(kept
+      ? [
+        `  equal, and left as it was: ${counted(kept.files, "file")} of ${formatBytes(kept.bytes)}`,
+      ]
+      : []),
     ...(backup.method === "physical" ? nextSteps(report, restored) : []),
   ];
   return `${lines.join("\n")}\n`;

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { counted } from "../domain/counted.ts";
 import { parseWalName } from "../domain/wal.ts";
 import { parseWalKey, timelineFolder, walKey, type WalPlace } from "../domain/wal_key.ts";
 import type { PostgresServer } from "../postgres/postgres.ts";
@@ -149,7 +150,7 @@ export function describeArchiver(archiving: Archiving): string {
     ? "nothing was archived yet"
     : `the last archived is ${lastArchived}`;
   if (failedCount === 0 || lastFailed === undefined) return last;
-  return `${last}, ${failedCount} attempts failed, the last one with ${lastFailed}`;
+  return `${last}, ${counted(failedCount, "attempt")} failed, the last one with ${lastFailed}`;
 }
 
 function text(value: unknown): string | undefined {

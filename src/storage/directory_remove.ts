@@ -1,3 +1,4 @@
+import { counted } from "../domain/counted.ts";
 import { LeaseLostError, StorageError } from "../domain/errors.ts";
 import { attempt, isAbsence } from "./directory_errors.ts";
 import type { DirectoryMetadata } from "./directory_metadata.ts";
@@ -65,7 +66,9 @@ function removalError(
   const first = refused[0]?.error;
   const reason = first instanceof Error ? first.message : String(first);
   return new StorageError(
-    `${refused.length} objects in ${location} were not removed (${named}${more}): ${reason}`,
+    `${
+      counted(refused.length, "object")
+    } in ${location} could not be removed (${named}${more}): ${reason}`,
     first instanceof StorageError ? first.hint : undefined,
     { cause: first },
   );

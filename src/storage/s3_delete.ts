@@ -1,3 +1,4 @@
+import { counted } from "../domain/counted.ts";
 import { StorageError } from "../domain/errors.ts";
 import { S3CallError, type S3Connection } from "./s3_connection.ts";
 import { s3Location } from "./s3_errors.ts";
@@ -109,7 +110,9 @@ function removalError({ settings }: S3Connection, refused: readonly Refusal[]): 
   const more = refused.length > 10 ? ` and ${refused.length - 10} more` : "";
   const [first] = refused;
   return new StorageError(
-    `${refused.length} objects in ${s3Location(settings)} were not removed (${named}${more}): ` +
+    `${counted(refused.length, "object")} in ${
+      s3Location(settings)
+    } could not be removed (${named}${more}): ` +
       `${first?.code}: ${first?.message}`,
     first?.code === "AccessDenied"
       ? `allow s3:DeleteObject, or is there an object lock (WORM) on them?`

@@ -85,7 +85,7 @@ Deno.test("test tells how a server archives, and how old everything is", async (
     assert.equal(status, 1);
     assert.match(stdout, /^warning +archiving +archive_mode is on, by another command/m);
     assert.match(stdout, /^failed +archiver +[0-9A-F]{24} cannot be archived since /m);
-    assert.match(stdout, /^warning +WAL backlog +\d+ files wait, the oldest for /m);
+    assert.match(stdout, /^warning +WAL backlog +(1 file waits,|\d+ files wait, the oldest) for /m);
     const nagios = await test("--nagios");
     assert.equal(nagios.status, 2);
     assert.match(nagios.stdout, /^BACKUPCTL CRITICAL - archiver: /);

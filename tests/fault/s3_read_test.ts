@@ -246,7 +246,7 @@ Deno.test("S3Store.delete() names the keys that are still there", async () => {
   await rejects(rig.store.delete(["a", "locked/1", "locked/2"]), (error: StorageError) => {
     match(
       error.message,
-      /^2 objects in s3:\/\/bucket\/p were not removed \(locked\/1, locked\/2\)/,
+      /^2 objects in s3:\/\/bucket\/p could not be removed \(locked\/1, locked\/2\)/,
     );
     return /s3:DeleteObject/.test(error.hint ?? "");
   });
@@ -283,7 +283,7 @@ Deno.test("S3Store.delete() repeats what failed for a passing reason", async () 
   }
   await using rig = startS3();
   rig.server.fail({ query: "delete" }, { kind: "body", body: entry("SlowDown") });
-  await rejects(rig.store.delete(["a"]), /1 objects in .* \(a\): SlowDown/);
+  await rejects(rig.store.delete(["a"]), /1 object in .* \(a\): SlowDown/);
 });
 
 Deno.test("S3Store.delete() does without DeleteObjects where there is none", async () => {

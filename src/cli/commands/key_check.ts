@@ -96,7 +96,7 @@ function signingLines({ publicKey, trusted, unsigned }: CheckedSigning): readonl
       : `backups taken here are signed by ${publicKey}`,
     trusted === 0
       ? "signing.trusted_keys is not set: signatures are not checked"
-      : `${trusted} keys are trusted, ${unsigned.length} backups are not signed by them`,
+      : `trusted keys: ${trusted}; backups that none of them signed: ${unsigned.length}`,
     ...unsigned.map((id) => `not signed: backup ${id}`),
   ];
 }

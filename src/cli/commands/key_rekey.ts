@@ -1,5 +1,6 @@
 import { recipientsFingerprint, registerDataKey } from "../../catalog/data_keys.ts";
 import { wrapKey } from "../../crypto/crypto.ts";
+import { counted } from "../../domain/counted.ts";
 import { ConfigError, KeyError } from "../../domain/errors.ts";
 import { dataKeysOf, openDataKey } from "../check_keys.ts";
 import { type Command, printResult } from "../context.ts";
@@ -52,7 +53,9 @@ export const keyRekey: Command<CommandOf<"key rekey">> = async (_line, context) 
         ...{ wrapped, already, closed_data_keys: closed, ok: closed.length === 0 },
       }),
       text: () =>
-        `${wrapped} data keys wrapped for the ${recipients.length} recipients of now, ` +
+        `${counted(wrapped, "data key")} wrapped for ${
+          counted(recipients.length, "recipient")
+        } of now, ` +
         `${already} were already\n` + closed.map((id) => `not opened: data key ${id}\n`).join(""),
     });
     return closed.length === 0 ? 0 : new KeyError("").exitCode;

@@ -1,5 +1,6 @@
 import type { UnreadableBackup } from "../../catalog/catalog.ts";
 import { MANIFEST_LIMIT_BYTES, openRepository } from "../../catalog/repository.ts";
+import { counted } from "../../domain/counted.ts";
 import { ConfigError, IntegrityError } from "../../domain/errors.ts";
 import { type Command, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
@@ -38,7 +39,9 @@ export const keySign: Command<CommandOf<"key sign">> = async (_line, context) =>
       text: () =>
         signed.map(({ id }) => `signed: backup ${id}\n`).join("") +
         left.map((id) => `cannot be read and was not signed: backup ${id}\n`).join("") +
-        `${signed.length} backups signed, ${backups.length - signed.length} had a signature\n`,
+        `${counted(signed.length, "backup")} signed, ${
+          backups.length - signed.length
+        } had a signature\n`,
     });
     return left.length === 0 ? 0 : new IntegrityError("").exitCode;
   } finally {

@@ -1,3 +1,4 @@
+import { counted } from "../../domain/counted.ts";
 import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
 import type { Clock } from "../../domain/clock.ts";
 import { NothingMatchesError } from "../../domain/errors.ts";
@@ -136,7 +137,9 @@ function archiverLine(server: ServerReport | string, clock: Clock): string {
   if (backlog.files === 0) return `${said}; nothing waits`;
   const since = backlog.oldestAt && (clock.now().getTime() - backlog.oldestAt.getTime()) / 1000;
   const age = since === undefined ? "" : `, the oldest for ${formatSeconds(Math.max(0, since))}`;
-  return `${said}; ${backlog.files} files (${formatBytes(backlog.bytes)}) wait${age}`;
+  return `${said}; waiting: ${counted(backlog.files, "file")} (${
+    formatBytes(backlog.bytes)
+  })${age}`;
 }
 
 function row(report: TimelineReport): readonly string[] {

@@ -1,3 +1,4 @@
+import { counted } from "../../domain/counted.ts";
 import { formatBytes } from "../../domain/bytes.ts";
 import { IntegrityError } from "../../domain/errors.ts";
 import type { NamedGap } from "../../engine/engine.ts";
@@ -65,8 +66,10 @@ function text({ objects, storedBytes, rawBytes, withoutDigest, damaged, gaps }: 
   const unsure = withoutDigest === 0
     ? ""
     : `, ${withoutDigest} of them without a recorded SHA-256, so only their form was checked`;
-  const verdict = faults.length === 0 ? "nothing is damaged or missing" : `${faults.length} faults`;
-  return `${objects} objects read, ${formatBytes(storedBytes)} stored, ` +
+  const verdict = faults.length === 0
+    ? "nothing is damaged or missing"
+    : counted(faults.length, "fault");
+  return `${counted(objects, "object")} read, ${formatBytes(storedBytes)} stored, ` +
     `${formatBytes(rawBytes)} of WAL${unsure}: ${verdict}\n` +
     faults.map((fault) => `${escapeControl(fault)}\n`).join("");
 }

@@ -1,3 +1,4 @@
+import { counted } from "../../domain/counted.ts";
 import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
 import type { DrillReport } from "../../engine/drill/drill.ts";
 import type { CheckResult } from "../../engine/drill/run_checks.ts";
@@ -42,7 +43,9 @@ function document(report: DrillReport, recovery: RecoveryPlan | undefined): unkn
 function text(report: DrillReport): string {
   const { backup, recoverySeconds, restoreSeconds, rawBytes, lastCommit, checks, kept } = report;
   const failed = failedChecks(report).length;
-  const verdict = failed === 0 ? "succeeded" : `failed in ${failed} of ${checks.length} checks`;
+  const verdict = failed === 0
+    ? "succeeded"
+    : `failed in ${failed} of ${counted(checks.length, "check")}`;
   const width = Math.max(0, ...checks.map(({ name }) => name.length));
   const lines = [
     `the drill of backup ${backup.id} ${verdict}`,

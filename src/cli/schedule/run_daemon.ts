@@ -1,4 +1,5 @@
 import type { LoadedConfig } from "../../config/config.ts";
+import { counted } from "../../domain/counted.ts";
 import { ConfigError } from "../../domain/errors.ts";
 import type { Log } from "../../log/log.ts";
 import { pause } from "../../domain/pause.ts";
@@ -124,10 +125,14 @@ async function serve(parts: Parts): Promise<number> {
   try {
     const count = scheduler.snapshot().length;
     const where = listener ? `, pages on http://${listener.address}` : "";
-    log.info("daemon.started", `${count} entries of cluster ${config.cluster}${where}`, {
-      ...{ cluster: config.cluster, entries: count, pid: Deno.pid },
-      ...(listener && { listen: listener.address }),
-    });
+    log.info(
+      "daemon.started",
+      `${counted(count, "entry", "entries")} of cluster ${config.cluster}${where}`,
+      {
+        ...{ cluster: config.cluster, entries: count, pid: Deno.pid },
+        ...(listener && { listen: listener.address }),
+      },
+    );
     const gathering = keeper.run(signal);
     const watching = tellSystemd(systemd, { scheduler, signal });
     signal.addEventListener("abort", () => stopping(parts, systemd), { once: true });

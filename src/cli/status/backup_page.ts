@@ -1,4 +1,5 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
+import { counted } from "../../domain/counted.ts";
 import { formatBytes, formatSeconds } from "../../domain/bytes.ts";
 import { escapeControl } from "../../log/format_record.ts";
 import { annotationsOf, backupDocument, formatTime, ratio } from "../backup_document.ts";
@@ -112,7 +113,9 @@ function pagesText({ damagedPages }: BackupManifest, errors: number | null): str
     const shown = blocks.slice(0, 10).join(", ");
     return `${path} block ${shown}${blocks.length > 10 ? ", …" : ""}`;
   });
-  const more = damagedPages.files.length > 5 ? `; and ${damagedPages.files.length - 5} files` : "";
+  const more = damagedPages.files.length > 5
+    ? `; and ${counted(damagedPages.files.length - 5, "file")}`
+    : "";
   return `${errors} with a wrong checksum: ${named.join("; ")}${more}`;
 }
 

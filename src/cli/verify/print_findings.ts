@@ -1,4 +1,5 @@
 import type { ChainAudit } from "../../catalog/signed_chain.ts";
+import { counted } from "../../domain/counted.ts";
 import { formatBytes } from "../../domain/bytes.ts";
 import { escapeControl } from "../../log/format_record.ts";
 import { type Context, printResult } from "../context.ts";
@@ -65,10 +66,10 @@ function signatureLines(audit: ChainAudit): readonly string[] {
   const { signed, highest, missing, missingIds } = audit;
   const ids = missingIds.length === 0 ? "" : ` (${some(missingIds)})`;
   return [
-    `  ${signed} backups are signed, up to number ${highest}`,
+    `  signed backups: ${signed}, up to number ${highest}`,
     ...(missing.length === 0 ? [] : [
-      `  warning: ${missing.length} backups that were signed are not there, and nobody signed for ` +
-      `their removal: removed elsewhere, or hidden: number ${some(missing)}${ids}`,
+      `  warning: ${counted(missing.length, "signed backup")} gone, and nobody signed for their ` +
+      `removal: removed elsewhere, or hidden: number ${some(missing)}${ids}`,
     ]),
   ];
 }
@@ -94,14 +95,14 @@ function text(found: Findings, sample: number): string {
   ];
   const verdict = faults.length === 0
     ? "nothing is damaged or missing"
-    : `${faults.length} ${faults.length === 1 ? "fault" : "faults"}`;
+    : counted(faults.length, "fault");
   const lines = [
-    `${objects} objects of ${backups.length} backups and their WAL read, ` +
+    `${counted(objects, "object")} of ${counted(backups.length, "backup")} and their WAL read, ` +
     `${formatBytes(bytes)}: ${verdict}`,
     ...(sample < 1 ? [`  a sample of ${Number((sample * 100).toFixed(3))} %`] : []),
-    ...(skipped > 0 ? [`  ${skipped} backups were verified before and left out`] : []),
+    ...(skipped > 0 ? [`  left out, as verified before: ${counted(skipped, "backup")}`] : []),
     ...(unsure > 0
-      ? [`  ${unsure} WAL files have no recorded SHA-256: checked by their form`]
+      ? [`  ${counted(unsure, "WAL file")} without a recorded SHA-256: checked by form`]
       : []),
     ...(found.signatures ?? []).flatMap(signatureLines),
     ...faults,

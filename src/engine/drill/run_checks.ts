@@ -1,3 +1,4 @@
+import { counted } from "../../domain/counted.ts";
 import { PostgresError } from "../../domain/errors.ts";
 import type { ClientPrograms, ConnectionOptions, Program } from "../../postgres/postgres.ts";
 import { databaseArgument } from "../logical/connection_string.ts";
@@ -138,7 +139,7 @@ async function countRows(
   const sql = `SELECT count(*) FROM (SELECT FROM ${found} LIMIT ${rows}) AS counted`;
   const count = Number(await server.ask(sql, { database }));
   if (count >= rows) return `${rows} at least, as it must have`;
-  throw new PostgresError(`${count} rows, and ${rows} are expected at least`);
+  throw new PostgresError(`${counted(count, "row")}, and ${rows} are expected at least`);
 }
 
 async function runSql(

@@ -1,3 +1,4 @@
+import { counted } from "../../../domain/counted.ts";
 import { parseWalName } from "../../../domain/wal.ts";
 import type { Finding } from "../notice.ts";
 import type { RepositorySnapshot, ServerSnapshot } from "../../snapshot.ts";
@@ -60,7 +61,9 @@ function waitingFinding(
   const what = files === undefined ? "WAL" : files === 1 ? "1 WAL file" : `${files} WAL files`;
   const verb = files === 1 || files === undefined ? "waits" : "wait";
   const failed = archiving.lastFailed !== undefined && archiving.failedCount > 0
-    ? `archive_command failed ${archiving.failedCount} times, last with ${archiving.lastFailed}. `
+    ? `archive_command failed ${
+      counted(archiving.failedCount, "time")
+    }, last with ${archiving.lastFailed}. `
     : "";
   return {
     rule: "wal_lag",
