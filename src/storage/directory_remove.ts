@@ -1,4 +1,3 @@
-import { counted } from "../domain/counted.ts";
 import { LeaseLostError, StorageError } from "../domain/errors.ts";
 import { attempt, isAbsence } from "./directory_errors.ts";
 import type { DirectoryMetadata } from "./directory_metadata.ts";
@@ -66,9 +65,7 @@ function removalError(
   const first = refused[0]?.error;
   const reason = first instanceof Error ? first.message : String(first);
   return new StorageError(
-    `${
-      counted(refused.length, "object")
-    } in ${location} could not be removed (${named}${more}): ${reason}`,
+    `could not be removed from ${location}: ${named}${more}: ${reason}`,
     first instanceof StorageError ? first.hint : undefined,
     { cause: first },
   );
