@@ -270,6 +270,7 @@ export type {
 } from "./files/file_backup.ts";
 export {
   backupManifestText,
+  manifestEntries,
   type ManifestFacts,
   type ManifestFile,
 } from "./files/backup_manifest_text.ts";

@@ -30,43 +30,47 @@ export interface ManifestFacts {
 
 /** The first version whose manifests name the system. */
 const NAMES_SYSTEM_SINCE = 17;
-/** How much text is made at a time. */
-const LINES_PER_PIECE = 4096;
+
+/** The entries of some files, to be given to {@link backupManifestText}. */
+export function manifestEntries(files: readonly ManifestFile[]): Bytes {
+  return new TextEncoder().encode(files.map(entry).join(",\n"));
+}
 
 /**
  * PostgreSQL's backup_manifest, for pg_verifybackup and pg_combinebackup. PostgreSQL docs, "Backup
  * Manifest Format"; its last line has the SHA-256 of all lines before.
+ *
+ * @param entries of all files, as {@link manifestEntries} made them of some at a time.
  */
 export function* backupManifestText(
-  files: Iterable<ManifestFile>,
+  entries: Iterable<Bytes>,
   facts: ManifestFacts,
 ): Generator<Bytes> {
   const hash = createHash("sha256");
-  const encoder = new TextEncoder();
-  for (const piece of lines(files, facts)) {
-    const bytes = encoder.encode(piece);
-    hash.update(bytes);
-    yield bytes;
+  for (const piece of pieces(entries, facts)) {
+    hash.update(piece);
+    yield piece;
   }
-  yield encoder.encode(`"Manifest-Checksum": "${hash.digest("hex")}"}\n`);
+  yield new TextEncoder().encode(`"Manifest-Checksum": "${hash.digest("hex")}"}\n`);
 }
 
-function* lines(files: Iterable<ManifestFile>, facts: ManifestFacts): Generator<string> {
+function* pieces(entries: Iterable<Bytes>, facts: ManifestFacts): Generator<Bytes> {
+  const encoder = new TextEncoder();
   const version = facts.major >= NAMES_SYSTEM_SINCE ? 2 : 1;
   const system = version === 2 ? `"System-Identifier": ${facts.systemIdentifier},\n` : "";
-  yield `{ "PostgreSQL-Backup-Manifest-Version": ${version},\n${system}"Files": [`;
-  let pending: string[] = [];
+  yield encoder.encode(
+    `{ "PostgreSQL-Backup-Manifest-Version": ${version},\n${system}"Files": [`,
+  );
   let separator = "\n";
-  for (const file of files) {
-    pending.push(separator + entry(file));
+  for (const some of entries) {
+    if (some.length === 0) continue;
+    yield encoder.encode(separator);
+    yield some;
     separator = ",\n";
-    if (pending.length < LINES_PER_PIECE) continue;
-    yield pending.join("");
-    pending = [];
   }
   const range = `"Timeline": ${facts.timeline}, "Start-LSN": "${formatLsn(facts.startLsn)}", ` +
     `"End-LSN": "${formatLsn(facts.stopLsn)}"`;
-  yield `${pending.join("")}\n],\n"WAL-Ranges": [\n{ ${range} }\n],\n`;
+  yield encoder.encode(`\n],\n"WAL-Ranges": [\n{ ${range} }\n],\n`);
 }
 
 function entry({ path, size, modifiedAt, sha256 }: ManifestFile): string {

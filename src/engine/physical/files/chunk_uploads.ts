@@ -30,7 +30,8 @@ export interface ChunkDestination {
 
 /** What becomes one chunk. */
 export interface ChunkPlan {
-  readonly entries: readonly ChunkEntry[];
+  /** Made when it is time: of all chunks at once they would be as many as the cluster's files. */
+  readonly entries: () => readonly ChunkEntry[];
   /** The same files as they were listed; absent: the chunk is of no use to another run. */
   readonly files?: readonly DataFile[];
   /** What an earlier run made of them. */
@@ -97,7 +98,7 @@ export class ChunkUploads {
   ): Promise<StoredChunk | undefined> {
     const { takeOver, folder, pace, advance } = this.#destination;
     if (!candidate || !takeOver || !await takeOver.isWorthReading(candidate)) return undefined;
-    const { stored, packed } = this.#pack(thread, entries, pace);
+    const { stored, packed } = this.#pack(thread, entries(), pace);
     for await (const _ of stored);
     const chunk = await packed;
     const key = this.#key(number);
@@ -114,7 +115,7 @@ export class ChunkUploads {
   ): Promise<StoredChunk> {
     const { store, codecs, folder, pace, advance, takeOver, signal } = this.#destination;
     const key = this.#key(number);
-    const { stored, packed } = this.#pack(thread, entries, (rawBytes) => {
+    const { stored, packed } = this.#pack(thread, entries(), (rawBytes) => {
       advance(rawBytes);
       return pace(rawBytes);
     });
@@ -149,7 +150,7 @@ function described(
   packed: PackedChunk,
   { key, number }: { readonly key: string; readonly number: number },
 ): StoredChunk {
-  const { rawBytes, storedBytes, sha256, files: { length: files } } = packed;
+  const { rawBytes, storedBytes, sha256, files } = packed;
   const object = { key, role: "chunk", files, rawBytes, storedBytes, sha256 } as const;
   return { number, object, packed };
 }

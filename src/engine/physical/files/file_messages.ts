@@ -78,9 +78,16 @@ export interface PackedFile {
   readonly damaged?: readonly DamagedPage[];
 }
 
-/** What became of one chunk. */
+/** What became of one chunk. What is said of each file is text already: there may be a million. */
 export interface PackedChunk {
-  readonly files: readonly PackedFile[];
+  /** How many are in backup_manifest. */
+  readonly files: number;
+  /** Their entries in it, as `manifestEntries` makes them. */
+  readonly manifestEntries: Bytes;
+  /** Their lines in the list from which an increment knows them. */
+  readonly fileList: Bytes;
+  /** Those of them that have damaged pages, and those without which there is no backup. */
+  readonly notable: readonly PackedFile[];
   readonly rawBytes: number;
   readonly storedBytes: number;
   /** Of the stored bytes. */

@@ -2,17 +2,20 @@
 /// <reference lib="deno.worker" />
 import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers";
-import type { Bytes } from "../../../domain/bytes.ts";
+import { type Bytes, joinBytes } from "../../../domain/bytes.ts";
 import { PostgresError } from "../../../domain/errors.ts";
-import { listDataFiles } from "../../../postgres/postgres.ts";
+import { listDataFiles, manifestEntries } from "../../../postgres/postgres.ts";
+import { REQUIRED_FILES } from "../required_files.ts";
 import { BlockEncoder, helpEncode } from "./block_encoder.ts";
 import { ChunkPacker } from "./chunk_packer.ts";
+import { fileListText } from "./file_list.ts";
 import type {
   ChunkEntry,
   FileReply,
   FileRequest,
   FileSetup,
   PackedChunk,
+  PackedFile,
 } from "./file_messages.ts";
 
 declare const self: DedicatedWorkerGlobalScope;
@@ -20,12 +23,14 @@ declare const self: DedicatedWorkerGlobalScope;
 /** Blocks that the main thread has not passed on yet, at most. */
 const WINDOW = 8;
 
+const REQUIRED: ReadonlySet<string> = new Set(REQUIRED_FILES);
+
 let work: Packing | undefined;
 
 self.onmessage = async (event: MessageEvent<FileRequest>) => {
   try {
     const reply = await answer(event.data);
-    if (reply) self.postMessage(reply);
+    if (reply) self.postMessage(reply, transferred(reply));
   } catch (error) {
     self.postMessage(failure(error));
   }
@@ -83,7 +88,8 @@ class Packing {
     this.#busy = false;
     this.#encoder.dismiss();
     const sha256 = this.#hash.digest("hex");
-    return { files, rawBytes: this.#rawBytes, storedBytes: this.#storedBytes, sha256 };
+    const stored = { rawBytes: this.#rawBytes, storedBytes: this.#storedBytes, sha256 };
+    return { ...described(files), ...stored };
   }
 
   taken(): void {
@@ -130,6 +136,25 @@ class Packing {
     const reply: FileReply = { type: "block", bytes, rawBytes };
     self.postMessage(reply, [bytes.buffer]);
   }
+}
+
+type Described = Pick<PackedChunk, "files" | "manifestEntries" | "fileList" | "notable">;
+
+/** Here, by all threads: the main thread has nothing to do for each file. */
+function described(files: readonly PackedFile[]): Described {
+  return {
+    files: files.length,
+    manifestEntries: manifestEntries(files),
+    fileList: joinBytes([...fileListText(files)]),
+    notable: files.filter(({ path, damaged }) => damaged !== undefined || REQUIRED.has(path)),
+  };
+}
+
+/** What a reply gives away. */
+function transferred(reply: FileReply): Transferable[] {
+  if (reply.type !== "done") return [];
+  const { manifestEntries, fileList } = reply.chunk;
+  return [manifestEntries.buffer, fileList.buffer];
 }
 
 function failure(error: unknown): FileReply {

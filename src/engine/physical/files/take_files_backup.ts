@@ -12,8 +12,8 @@ import { ObjectUpload } from "../object_upload.ts";
 import { REQUIRED_FILES } from "../required_files.ts";
 import { type ChunkPlan, ChunkUploads, type StoredChunk } from "./chunk_uploads.ts";
 import { damagedPages, reportDamage } from "./damaged_pages.ts";
-import type { ChunkEntry, FileSetup, PackedFile } from "./file_messages.ts";
-import { fileListText, type KnownFiles, knownFiles } from "./file_list.ts";
+import type { ChunkEntry, FileSetup, PackedChunk } from "./file_messages.ts";
+import { type KnownFiles, knownFiles } from "./file_list.ts";
 import { FileThread } from "./file_thread.ts";
 import { pacer } from "./pacer.ts";
 import { planChunks } from "./plan_chunks.ts";
@@ -62,6 +62,8 @@ class FilesBackup {
   readonly #run: BackupRun;
   readonly #backup: FileBackup;
   readonly #signal: AbortSignal;
+  /** Ends after its list, of which a million names leave a lot of memory behind. */
+  readonly #lister: FileThread;
   readonly #threads: readonly FileThread[];
   readonly #uploads: ChunkUploads;
   readonly #known: KnownFiles | undefined;
@@ -85,6 +87,7 @@ class FilesBackup {
     const { dataDirectory, pages } = backup;
     this.#signal = AbortSignal.any([backup.lost, ...(signal ? [signal] : [])]);
     const setup = { dataDirectory, codec, pages, ...sinceOf(run) };
+    this.#lister = new FileThread(setup);
     this.#threads = Array.from({ length: parts.codecs.size }, () => new FileThread(setup));
     const pace = pacer(maxRateKb, { clock: parts.clock, signal: this.#signal });
     const { store, codecs, progress } = parts;
@@ -119,7 +122,7 @@ class FilesBackup {
   }
 
   #stop(reason: unknown): void {
-    for (const thread of this.#threads) thread.stop(reason);
+    for (const thread of [this.#lister, ...this.#threads]) thread.stop(reason);
   }
 
   async #take(): Promise<Taken> {
@@ -127,16 +130,17 @@ class FilesBackup {
     const control = await this.#backup.controlFile();
     const end = await this.#end();
     const last = await this.#copyEnd(control, end);
-    const files = [...data, ...last].flatMap(({ packed }) => packed.files);
+    const stored = [...data, ...last];
+    const chunks = stored.map(({ packed }) => packed);
     const positions = { startLsn: this.#backup.startLsn, ...end };
-    const damaged = damagedPages(files, positions);
+    const damaged = damagedPages(chunks.flatMap(({ notable }) => notable), positions);
     if (damaged) {
       const { progress } = this.#parts;
       reportDamage(damaged, { progress, failOnCorruption: this.#run.options.failOnCorruption });
     }
-    const objects = [...data, ...last].map(({ object }) => object);
+    const objects = stored.map(({ object }) => object);
     return {
-      objects: [...objects, await this.#manifest(files, positions), await this.#fileList(files)],
+      objects: [...objects, await this.#manifest(chunks, positions), await this.#fileList(chunks)],
       timeline: end.timeline,
       startLsn: formatLsn(positions.startLsn),
       stopLsn: formatLsn(positions.stopLsn),
@@ -163,12 +167,12 @@ class FilesBackup {
   async #copyFiles(): Promise<readonly StoredChunk[]> {
     const { dataDirectory, versionFolder, tablespaces } = this.#backup;
     const { progress } = this.#parts;
-    const [thread] = this.#threads;
     progress.begin("listing the files");
-    const list = await thread!.list({
+    const list = await this.#lister.list({
       ...{ dataDirectory, versionFolder },
       tablespaces: tablespaces.map(({ oid }) => oid),
     });
+    this.#lister.stop(new RunFailedError("the files are listed"));
     if (list.skipped.length > 0) {
       progress.note(`left out, no regular files: ${shown(list.skipped)}`);
     }
@@ -187,11 +191,11 @@ class FilesBackup {
   #chunks({ folders }: DataFileList, { chunks, rest }: ResumePlan): readonly ChunkPlan[] {
     const planned = [...chunks, ...planChunks(rest, { threads: this.#threads.length })];
     const plans = planned.map((chunk): ChunkPlan => ({
-      entries: chunk.files.map(({ path }) => this.#entry(path)),
+      entries: () => chunk.files.map(({ path }) => this.#entry(path)),
       files: chunk.files,
       ...("candidate" in chunk && { candidate: chunk.candidate }),
     }));
-    return [{ entries: folders.map((path) => ({ type: "folder", path })) }, ...plans];
+    return [{ entries: () => folders.map((path) => ({ type: "folder", path })) }, ...plans];
   }
 
   #entry(path: string): ChunkEntry {
@@ -225,14 +229,14 @@ class FilesBackup {
     });
     const last = [content("backup_label", label), content("global/pg_control", control)];
     const chunks = [...bundled(wal, size), [...marks, ...last]];
-    return await this.#uploads.store(chunks.map((entries) => ({ entries })));
+    return await this.#uploads.store(chunks.map((entries) => ({ entries: () => entries })));
   }
 
   async #manifest(
-    files: readonly PackedFile[],
+    chunks: readonly PackedChunk[],
     positions: { readonly startLsn: Lsn; readonly stopLsn: Lsn; readonly timeline: number },
   ) {
-    const present = new Set(files.map(({ path }) => path));
+    const present = new Set(chunks.flatMap(({ notable }) => notable.map(({ path }) => path)));
     const missing = REQUIRED_FILES.find((path) => !present.has(path));
     if (missing) throw new PostgresError(`${missing} vanished from the data directory`);
     const { identity } = this.#run;
@@ -241,11 +245,12 @@ class FilesBackup {
       systemIdentifier: identity.systemIdentifier,
       ...positions,
     };
-    return await this.#upload("backup_manifest", backupManifestText(files, facts));
+    const entries = chunks.map(({ manifestEntries }) => manifestEntries);
+    return await this.#upload("backup_manifest", backupManifestText(entries, facts));
   }
 
-  async #fileList(files: readonly PackedFile[]) {
-    return await this.#upload("file_list", fileListText(files));
+  async #fileList(chunks: readonly PackedChunk[]) {
+    return await this.#upload("file_list", chunks.map(({ fileList }) => fileList));
   }
 
   async #upload(role: "backup_manifest" | "file_list", pieces: Iterable<Uint8Array<ArrayBuffer>>) {
