@@ -55,10 +55,15 @@ export class ChunkPacker {
     if (entry.type === "folder") return await this.#begin(entry.path, { type: "directory" });
     if (entry.type === "content") return await this.#content(entry);
     const path = `${this.#setup.dataDirectory}/${entry.path}`;
-    using file = FileReading.open(path, { mayBeMissing: entry.type === "file" });
+    const relation = relationFile(entry.path);
+    using file = FileReading.open(path, {
+      mayBeMissing: entry.type === "file",
+      // The backup's WAL makes the other one anew. Of what is no relation there is no such WAL, and
+      // an increment leaves pages out because the file is the same.
+      mayBeReplaced: relation !== undefined && !this.#scan,
+    });
     if (!file?.info.isFile) return; // it may be another thing by now
     if (entry.type === "wal") return await this.#wal(file, entry);
-    const relation = relationFile(entry.path);
     const blocks = relation && this.#scan?.changed(file, { relation, known: entry.known });
     const packed = relation && blocks
       ? await this.#increment(file, { path: entry.path, relation, blocks })

@@ -11,24 +11,30 @@ export class FileReading implements Disposable {
   readonly #file: Deno.FsFile;
   #offset = 0;
 
-  private constructor(path: string, file: Deno.FsFile) {
+  private constructor(path: string, { file, info }: Opened) {
     this.path = path;
     this.#file = file;
-    this.info = file.statSync();
+    this.info = info;
   }
 
   /**
    * Opens a file.
    *
+   * @param options.mayBeReplaced looks before it opens: a third cheaper, since Deno checks the path
+   * of an open file anew. Should another file take the place of this one in between, it is read
+   * with the length and the identity of the one before.
    * @returns undefined when it is gone and may be.
    * @throws {PostgresError} when it cannot be opened.
    */
   static open(
     path: string,
-    { mayBeMissing }: { readonly mayBeMissing: boolean },
+    { mayBeMissing, mayBeReplaced = false }: {
+      readonly mayBeMissing: boolean;
+      readonly mayBeReplaced?: boolean;
+    },
   ): FileReading | undefined {
     try {
-      return new FileReading(path, Deno.openSync(path));
+      return new FileReading(path, mayBeReplaced ? lookAndOpen(path) : openAndLook(path));
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw cannotRead(path, error);
       if (mayBeMissing) return undefined;
@@ -77,4 +83,19 @@ export class FileReading implements Disposable {
       throw cannotRead(this.path, error);
     }
   }
+}
+
+interface Opened {
+  readonly file: Deno.FsFile;
+  readonly info: Deno.FileInfo;
+}
+
+function openAndLook(path: string): Opened {
+  const file = Deno.openSync(path);
+  return { file, info: file.statSync() };
+}
+
+function lookAndOpen(path: string): Opened {
+  const info = Deno.lstatSync(path);
+  return { file: Deno.openSync(path), info };
 }

@@ -86,6 +86,18 @@ async function withFolder(run: (folder: string) => Promise<void>): Promise<void>
 
 const file = (path: string): ChunkEntry => ({ type: "file", path });
 
+Deno.test("ChunkPacker leaves out what is gone, or has become a link or a folder", async () => {
+  await withFolder(async (folder) => {
+    await Deno.writeFile(join(folder, "base/5/1"), makePage(0));
+    await Deno.symlink("1", join(folder, "base/5/2"));
+    await Deno.mkdir(join(folder, "base/5/3"));
+    const names = ["1", "2", "3", "4"].map((name) => `base/5/${name}`);
+    const { files, members } = await pack(folder, names.map(file));
+    assert.deepEqual(files.map(({ path }) => path), ["base/5/1"]);
+    assert.deepEqual([...members.keys()], ["base/5/1"]);
+  });
+});
+
 Deno.test("ChunkPacker stores files of every length whole, with their hashes, and splits no page", async () => {
   await withFolder(async (folder) => {
     await fc.assert(
