@@ -58,9 +58,14 @@ export function isKeptEmpty(path: string): boolean {
 
 /** Whether a file or folder of this name is left out, with all that is in it. */
 export function isLeftOut(folder: string, name: string): boolean {
+  if (isDigit(name.charCodeAt(0))) return false; // nearly all are relations
   if (LEFT_OUT.has(name) || name.startsWith(TEMPORARY) || name.startsWith(RELCACHE)) return true;
   if (folder === "") return LEFT_OUT_AT_THE_TOP.has(name);
   return DATABASE_FOLDER.test(folder) && TEMPORARY_RELATION.test(name);
+}
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39;
 }
 
 /** Whether relations of one database lie in this folder. */

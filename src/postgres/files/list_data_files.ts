@@ -72,11 +72,16 @@ class Lister implements DataFileList {
   }
 
   #entry(path: string, entry: Deno.DirEntry): void {
+    if (entry.isFile) return this.#file(path);
     if (path === "pg_wal") return void this.folders.push(path, "pg_wal/archive_status");
     if (path === "pg_tblspc") return void this.folders.push(path);
-    if (path === "global/pg_control") return;
     if (isKeptEmpty(path)) return void this.folders.push(path);
     if (entry.isDirectory) return this.addFolder(path);
+    this.#file(path);
+  }
+
+  #file(path: string): void {
+    if (path === "global/pg_control") return;
     const info = this.#look(path);
     if (!info) return;
     if (info.isFile) {
