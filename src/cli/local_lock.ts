@@ -1,7 +1,5 @@
 import { LeaseHeldError } from "../domain/errors.ts";
-
-/** A lock that nobody has is there at once; who has it keeps it for longer than this. */
-const FREE_LOCK_MS = 1_000;
+import { tryLock } from "../domain/try_lock.ts";
 
 /**
  * Locks out other processes of this machine, whatever the store is like; the lock ends with the
@@ -18,7 +16,7 @@ export async function lockLocally(
   const file = folder === undefined ? undefined : await openLock(path, folder);
   if (!file) return { [Symbol.dispose]: () => {} };
   try {
-    if (!await isLocked(file)) {
+    if (!await tryLock(file)) {
       const pid = await readPid(path);
       throw new LeaseHeldError(`${what} on this host (process ${pid})`);
     }
@@ -29,18 +27,6 @@ export async function lockLocally(
   } catch (error) {
     file.close();
     throw error;
-  }
-}
-
-/** Before Deno 2.8 there is only the lock that is waited for; what comes later goes with the file. */
-async function isLocked(file: Deno.FsFile): Promise<boolean> {
-  if (typeof file.tryLock === "function") return await file.tryLock(true);
-  const late = Promise.withResolvers<boolean>();
-  const timer = setTimeout(() => late.resolve(false), FREE_LOCK_MS);
-  try {
-    return await Promise.race([file.lock(true).then(() => true), late.promise]);
-  } finally {
-    clearTimeout(timer);
   }
 }
 

@@ -1,3 +1,4 @@
+import { tryLock } from "../../domain/try_lock.ts";
 import { runningServer } from "../../postgres/postgres.ts";
 
 /** Holds the cluster's name, and is locked for as long as the drill runs. */
@@ -90,14 +91,17 @@ async function removeCopy(
   note(`the copy of an earlier drill stays, as a server (process ${pid}) runs in it: ${path}`);
 }
 
-/** Whether a drill of the cluster has begun to fill it, and has ended. */
+/** Whether a drill of the cluster, by this user, has begun to fill it and has ended. */
 async function isLeft(path: string, cluster: string): Promise<boolean> {
+  const mark = `${path}/${MARK}`;
   try {
-    if (await Deno.readTextFile(`${path}/${MARK}`) !== cluster) return false;
+    // Anybody may put a folder among temporary files, and in it what never ends.
+    const { isFile, uid } = await Deno.lstat(mark);
+    if (!isFile || uid !== Deno.uid()) return false;
+    if (await Deno.readTextFile(mark) !== cluster) return false;
     if (!(await Deno.lstat(`${path}/data`)).isDirectory) return false;
-    using file = await Deno.open(`${path}/${MARK}`, { read: true, write: true });
-    // Before Deno 2.8 nobody can tell.
-    return typeof file.tryLock === "function" && await file.tryLock(true);
+    using file = await Deno.open(mark, { read: true, write: true });
+    return await tryLock(file);
   } catch {
     return false;
   }
