@@ -78,6 +78,14 @@ Deno.test("prune keeps the backup of all databases beside later ones of single o
     const ids = await takeFour(env);
     const [whole, , shop, crm] = ids;
     assert.deepEqual(await keptOf("daily-retain=30", env), ids);
+    const told = /3 logical backups of chosen databases stay only because/;
+    const { stdout, stderr, status } = await runCli(
+      ["prune", "--policy", "daily-retain=30", "--output", "text"],
+      { env },
+    );
+    assert.equal(status, 0, stderr);
+    assert.match(stdout.replaceAll(/\s+/g, " "), told);
+    assert.match(stderr, /"message":"3 logical backups of chosen.*"event":"prune\.note"/);
     const opened = await keptOf(`daily-retain=30 --identity ${identity}`, env);
     assert.deepEqual(opened, [whole, shop, crm]);
   });

@@ -56,8 +56,10 @@ export const prune: Command<Line> = async (line, context) => {
       }),
     result: (done) => ({ storedBytes: done?.removal.freedBytes ?? 0 }),
   });
-  if (report) print(report, run);
-  else context.terminal.stderr.write("nothing was removed\n");
+  if (report) {
+    if (!context.terminal.stderr.isTerminal) tellNotes(report, run);
+    print(report, run);
+  } else context.terminal.stderr.write("nothing was removed\n");
   return 0;
 };
 
@@ -119,6 +121,12 @@ function sayNoPolicy({ context, session }: Run): number {
       'set "retention" in the configuration, or give --policy "weekly-retain=4,pitr-window=14d"\n',
   });
   return 0;
+}
+
+/** Whoever runs this from a schedule reads the log alone. */
+function tellNotes({ removal: { notes } }: RemovalReport, { session }: Run): void {
+  const { cluster } = session.loaded.config;
+  for (const note of notes) session.log.info("prune.note", note, { cluster });
 }
 
 function print({ removal, uploads }: RemovalReport, run: Run): void {

@@ -10,6 +10,9 @@ import { windowBases } from "./window_bases.ts";
 /** Why backups stay, by their ids. Those without a reason go. */
 export type Reasons = ReadonlyMap<string, readonly string[]>;
 
+/** Why one of chosen databases stays when nobody here can open what its manifest seals. */
+export const SEALED_CHOICE = "which databases it holds is sealed";
+
 /** What the rules are applied to. */
 export interface KeepOptions {
   readonly policy: RetentionPolicy;
@@ -61,7 +64,7 @@ function applyToLogical(
   for (const backup of others) {
     const names = backup.databases?.names;
     if (names) choices.set(JSON.stringify(names), names);
-    else chosen.keep(backup, "which databases it holds is sealed");
+    else chosen.keep(backup, SEALED_CHOICE);
   }
   for (const names of choices.values()) {
     const all = [...others, ...staying].filter((backup) => holdsNames(backup, names));

@@ -8,6 +8,7 @@ import type {
 import { IntegrityError, RunFailedError } from "../../domain/errors.ts";
 import { parseLsn } from "../../domain/lsn.ts";
 import type { ReadOptions } from "../../storage/storage.ts";
+import { SEALED_CHOICE } from "./choose_kept.ts";
 import { findLeftovers, orphanedWal } from "./find_leftovers.ts";
 import { heldDatabases } from "./held_databases.ts";
 import { planPrune } from "./plan_prune.ts";
@@ -209,7 +210,7 @@ function removalOf(plan: PrunePlan, { stocks }: Seen, options: PrepareOptions): 
     leftovers,
     seen: committedIn(stocks),
     segmentBytes: new Map(stocks.map((stock) => [stock.systemIdentifier, stock.segmentBytes])),
-    notes,
+    notes: [...notes, ...sealedNote(plan)],
     freedBytes: sum([
       ...plan.remove.map(({ backup }) => backup.storedBytes),
       ...plan.wal.filter(({ keep }) => !keep).map(({ bytes }) => bytes),
@@ -217,4 +218,15 @@ function removalOf(plan: PrunePlan, { stocks }: Seen, options: PrepareOptions): 
       ...plan.sideFiles.map(({ bytes }) => bytes),
     ]),
   };
+}
+
+/** Without a word they would only ever become more, until the store is full. */
+function sealedNote({ keep }: PrunePlan): readonly string[] {
+  const alone = keep.filter(({ reasons }) => reasons.every((reason) => reason === SEALED_CHOICE));
+  if (alone.length < 2) return [];
+  return [
+    `${alone.length} logical backups of chosen databases stay only because this machine cannot ` +
+    "open which databases they hold, and every later one will, too: run prune with --identity " +
+    "FILE where the identity is, or back up all databases",
+  ];
 }
