@@ -63,9 +63,13 @@ export class IndexSession {
    */
   async #run(statement: string): Promise<readonly IndexRow[]> {
     const limit = Math.ceil(this.#deadlineMs * 0.8);
-    return await this.#server.query(
-      `SET LOCAL lock_timeout = ${limit}; SET LOCAL statement_timeout = ${limit}; ${statement}`,
-    );
+    const limits = `SET LOCAL lock_timeout = ${limit}; SET LOCAL statement_timeout = ${limit}`;
+    try {
+      return await this.#server.query(`${limits}; ${statement}`);
+    } catch (error) {
+      if (sqlState(error) !== INSUFFICIENT_PRIVILEGE || !(error instanceof Error)) throw error;
+      throw new PostgresError(error.message, foreignSchemaRemedy(this.schema), { cause: error });
+    }
   }
 
   async #migrate(): Promise<void> {
@@ -91,7 +95,7 @@ export class IndexSession {
     try {
       await this.#run(migrationStatement(this.#schemaName));
     } catch (error) {
-      if (sqlState(error) !== "42501") throw error;
+      if (sqlState(error) !== INSUFFICIENT_PRIVILEGE) throw error;
       throw new PostgresError(
         `the role may not create schema ${this.schema} for the index at ${this.#server.address}, ` +
           "or does not own it",
@@ -120,6 +124,16 @@ export class IndexSession {
       clearTimeout(timer);
     }
   }
+}
+
+/** PostgreSQL docs, "PostgreSQL Error Codes". */
+const INSUFFICIENT_PRIVILEGE = "42501";
+
+/** Whoever took the first backup made it, perhaps a superuser by hand. */
+function foreignSchemaRemedy(schema: string): string {
+  return `schema ${schema} belongs to another role: as its owner or a superuser run ` +
+    `GRANT ALL ON SCHEMA ${schema} TO <the role>; GRANT ALL ON ALL TABLES IN SCHEMA ${schema} ` +
+    "TO <the role>;";
 }
 
 function newerSchema(schema: string, version: number): RepositoryError {

@@ -60,7 +60,7 @@ async function keep(
     const reason = await deliver(session, context, { run, report });
     if (reason !== undefined) warn(session, { what: reason, report });
   } catch (error) {
-    warn(session, { what: `${messageOf(error)}; it was not kept anywhere`, report });
+    warn(session, { what: `${reasonOf(error)}; it was not kept anywhere`, report });
   }
 }
 
@@ -84,7 +84,7 @@ async function deliver(
   try {
     if (journal) {
       const { recorded, reason } = await journal.record(run, metadata.index);
-      if (!recorded) return `${messageOf(reason)}; the run waits in ${folder} for the next one`;
+      if (!recorded) return `${reasonOf(reason)}; the run waits in ${folder} for the next one`;
     } else await metadata.index.recordRun(run);
     if (report.error === undefined && report.backup) {
       await metadata.index.recordBackup(report.backup);
@@ -146,4 +146,10 @@ function outcomeOf(error: unknown): RunRecord["outcome"] {
 
 function messageOf(error: unknown): string {
   return escapeControl(error instanceof Error ? error.message : String(error));
+}
+
+/** With the remedy: nobody asks for it again. */
+function reasonOf(error: unknown): string {
+  const hint = error instanceof BackupctlError ? error.hint : undefined;
+  return messageOf(error) + (hint === undefined ? "" : ` (${escapeControl(hint)})`);
 }

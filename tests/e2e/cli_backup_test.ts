@@ -154,6 +154,7 @@ Deno.test("backup, status, restore and the rest work as typed", async (t) => {
     const { stderr } = await run("backup full --quiet", broken);
     const warning = JSON.parse(stderr);
     assert.deepEqual([warning.level, warning.event], ["WARNING", "catalog.not_recorded"]);
+    assert.match(warning.message, /refused \(is PostgreSQL running there.*\?\); the run waits/);
     assert.match(warning.message, new RegExp(`the run waits in ${folder}/.local/state/backupctl`));
     await run("backup full --quiet");
     const [row] = await cluster.query(

@@ -288,4 +288,21 @@ Deno.test("the index in PostgreSQL", async (t) => {
       assert.equal((await metadata.export()).runs.length, 1);
     });
   });
+
+  await t.step("a role whose schema is another's is told which rights it lacks", async () => {
+    await server.query("CREATE ROLE other LOGIN; GRANT CONNECT ON DATABASE offices TO other");
+    const other = server.connection({ user: "other", database: "offices" });
+    let hint = "";
+    await withManager(other, async (metadata) => {
+      await assert.rejects(metadata.recordRun(sampleRun()), (error) => {
+        assert.ok(error instanceof PostgresError);
+        assert.match(error.message, /permission denied/);
+        hint = error.hint!;
+        return true;
+      });
+    });
+    const remedy = hint.slice(hint.indexOf("GRANT")).replaceAll("<the role>", "other");
+    await server.query(remedy, { database: "offices" });
+    await withManager(other, (metadata) => metadata.recordRun(sampleRun()));
+  });
 });
