@@ -1,5 +1,5 @@
 import { type Fault, formatPath, type KeyPath, type Layer, valueAt, withValue } from "./layer.ts";
-import { holdsSecret } from "./secrets.ts";
+import { secretKeys } from "./secrets.ts";
 import { type YamlLayer, yamlLayer } from "./yaml_layer.ts";
 import { briefReason } from "../log/told_reason.ts";
 
@@ -15,8 +15,9 @@ export async function fileLayer(
   try {
     const [text, { mode }] = [await Deno.readTextFile(file), await Deno.stat(file)];
     const read = yamlLayer(text, file);
-    if (mode === null || (mode & 0o077) === 0 || !holdsSecret(read.layer.tree)) return read;
-    const message = `holds a secret and may be read by others (mode ${
+    const secrets = secretKeys(read.layer.tree).map(formatPath);
+    if (mode === null || (mode & 0o077) === 0 || secrets.length === 0) return read;
+    const message = `holds a secret (${secrets.join(", ")}) and may be read by others (mode ${
       (mode & 0o777).toString(8).padStart(4, "0")
     }); run chmod 600 ${file}, or name a file with password_file and the like`;
     return { ...read, faults: [...read.faults, { place: file, path: [], message }] };

@@ -21,12 +21,13 @@ function hidesSecret(path: KeyPath): boolean {
   return path.at(-1) === "url" && (path[0] === "metadata" || path[0] === "alerts");
 }
 
-/** Whether settings hold a secret themselves, not just the name of a file with one. */
-export function holdsSecret(tree: unknown, path: KeyPath = []): boolean {
+/** The keys of settings that hold a secret themselves, not just the name of a file with one. */
+export function secretKeys(tree: unknown, path: KeyPath = []): readonly KeyPath[] {
   if (typeof tree !== "object" || tree === null) {
-    return isSecret(path) && tree !== "auto" && tree !== "off";
+    return isSecret(path) && tree !== "auto" && tree !== "off" ? [path] : [];
   }
-  return Object.entries(tree).some(([key, value]) => holdsSecret(value, [...path, key]));
+  if (Array.isArray(tree)) return tree.flatMap((value, at) => secretKeys(value, [...path, at]));
+  return Object.entries(tree).flatMap(([key, value]) => secretKeys(value, [...path, key]));
 }
 
 /** The same settings with every secret masked, for people's eyes and for logs. */

@@ -51,7 +51,7 @@ const PRUNE_TEXT = {
   description:
     "Prints what stays and what goes, with the reasons, and removes the rest: backups first, then " +
     "the archived WAL that none of them needs. On a terminal it asks before. The newest physical " +
-    "and the newest logical backup always stay.",
+    "backup always stays, and of each set of databases the newest logical one that holds it.",
 };
 
 /** `prune`. */

@@ -322,8 +322,14 @@ Deno.test("loadConfig() reads secrets from files that variables or keys name", a
 Deno.test("loadConfig() refuses a file with a secret that others may read", async () => {
   const text = "postgres: { password: hunter2 }\n";
   const lines = await refusal({ texts: [text], mode: 0o644 });
-  assert.match(lines[0]!, /^0.yaml: holds a secret and may be read by others \(mode 0644\)/);
+  assert.match(
+    lines[0]!,
+    /^0.yaml: holds a secret \(postgres\.password\) and may be read by others \(mode 0644\)/,
+  );
   assert.equal((await load({ texts: [text], mode: 0o600 })).config.postgres.password, "hunter2");
+  const hook = "alerts: { webhooks: [{ url: https://x.example/s }] }\nlisten_token: t\n";
+  const [both] = await refusal({ texts: [hook], mode: 0o640 });
+  assert.match(both!, /holds a secret \(alerts\.webhooks\[0\]\.url, listen_token\) and/);
   const file = await Deno.makeTempFile();
   await Deno.writeTextFile(file, "s3cret");
   const open = `postgres: { password_file: ${file}, user: x }\nmetadata: { url: off }\n`;
