@@ -179,7 +179,10 @@ for (const major of clusterMajors()) {
       assert.match(failed.stderr, /error: WAL segment 0{7}1.* not in the repository after 1 s: /);
       assert.equal(newestId(await rig.ok("status --output json")), first);
       const waiting = await rig.ok("wal status");
-      assert.match(waiting, /^the server: the last archived is 0.*; waiting: [1-9]\d* files? \(.*\), /m);
+      assert.match(
+        waiting,
+        /^the server: the last archived is 0.*; waiting: [1-9]\d* files? \(.*\), /m,
+      );
       await cluster.query("alter system reset archive_command");
       await cluster.query("select pg_reload_conf()");
     });
