@@ -137,9 +137,9 @@ function archiverLine(server: ServerReport | string, clock: Clock): string {
   if (backlog.files === 0) return `${said}; nothing waits`;
   const since = backlog.oldestAt && (clock.now().getTime() - backlog.oldestAt.getTime()) / 1000;
   const age = since === undefined ? "" : `, the oldest for ${formatSeconds(Math.max(0, since))}`;
-  return `${said}; waiting: ${counted(backlog.files, "file")} (${
-    formatBytes(backlog.bytes)
-  })${age}`;
+  const verb = backlog.files === 1 ? "waits" : "wait";
+  const files = `${counted(backlog.files, "file")} (${formatBytes(backlog.bytes)})`;
+  return `${said}; ${files} ${verb}${age}`;
 }
 
 function row(report: TimelineReport): readonly string[] {
