@@ -103,6 +103,16 @@ Deno.test("wal-push does not take a history file for done when nothing can be st
   assert.equal(pushed.status, 6, pushed.stderr);
 });
 
+Deno.test("wal-push is refused when a configuration appears that cannot be read", async () => {
+  await using rig = await Rig.make();
+  const { name, bytes } = makeSegment();
+  assert.equal((await rig.push(name, bytes)).status, 0);
+  await Deno.mkdir(`${rig.wal.folder}/config/config.yaml`, { recursive: true });
+  const pushed = await rig.push(name, bytes);
+  assert.equal(pushed.status, 4, pushed.stderr);
+  assert.match(pushed.stderr, /cannot be read/);
+});
+
 const WRONG = [
   { line: "wal-push", status: 2 },
   { line: "wal-push pg_wal/x", status: 2 },

@@ -25,12 +25,14 @@ interface Kept {
  */
 export async function readWalSettings(input: SettingsInput): Promise<WalSettings> {
   const place = keptPath(input);
-  const key = place === undefined ? "" : keyOf(input);
-  const kept = place === undefined ? undefined : readKept(place);
-  if (kept?.key === key) return kept.settings;
+  const key = place === undefined ? undefined : keyOf(input);
+  const kept = key === undefined ? undefined : readKept(place!);
+  if (kept && kept.key === key) return kept.settings;
   const { loadWalSettings } = await import("./load_wal_settings.ts");
   const settings = await loadWalSettings(input);
-  if (place !== undefined && isKeepable(settings)) keep(place, { key, settings });
+  // A file that was being written may have been read as half of it: what came to that is not kept.
+  const isKept = key !== undefined && isKeepable(settings) && keyOf(input) === key;
+  if (isKept) keep(place!, { key, settings });
   return settings;
 }
 
@@ -51,8 +53,20 @@ function keptPath({ env, file, cluster, identity }: SettingsInput): string | und
   return `${folder}/settings-${name}.json`;
 }
 
-/** Changes with every byte that the settings may depend on. */
-function keyOf({ env, file, cluster, identity }: SettingsInput): string {
+/**
+ * Changes with every byte that the settings may depend on, and when a file was written anew.
+ *
+ * @returns undefined when a file cannot be read: loading it tells why, when it matters.
+ */
+function keyOf(input: SettingsInput): string | undefined {
+  try {
+    return hashedSources(input);
+  } catch {
+    return undefined;
+  }
+}
+
+function hashedSources({ env, file, cluster, identity }: SettingsInput): string {
   const named = file ?? (env["BACKUPCTL_CONFIG"] || undefined);
   const files = named === undefined ? DEFAULT_FILES : [named];
   const variables = Object.entries(env).filter(([name]) => RELEVANT.test(name)).sort();
@@ -71,10 +85,11 @@ function keyOf({ env, file, cluster, identity }: SettingsInput): string {
 
 function contentOf(path: string): string {
   try {
-    const { mode } = Deno.statSync(path);
-    return `${mode}:${Deno.readTextFileSync(path)}`;
-  } catch {
-    return ""; // absent or unreadable: loading it tells why, when it matters
+    const { mode, ino, mtime } = Deno.statSync(path);
+    return `${mode}:${ino}:${mtime?.getTime()}:${Deno.readTextFileSync(path)}`;
+  } catch (error) {
+    if (path === "" || error instanceof Deno.errors.NotFound) return "";
+    throw error;
   }
 }
 
