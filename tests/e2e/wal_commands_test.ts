@@ -1,6 +1,7 @@
 /** wal-push and wal-fetch as PostgreSQL calls them: exit statuses, and what they leave behind. */
 import assert from "node:assert/strict";
 import type { Bytes } from "../../src/domain/bytes.ts";
+import { DirectoryStore } from "../../src/storage/directory.ts";
 import { text } from "../support/bodies.ts";
 import { type CliResult, runCli } from "../support/run_cli.ts";
 import { storeOn } from "../support/light_stores.ts";
@@ -111,6 +112,31 @@ Deno.test("wal-push is refused when a configuration appears that cannot be read"
   const pushed = await rig.push(name, bytes);
   assert.equal(pushed.status, 4, pushed.stderr);
   assert.match(pushed.stderr, /cannot be read/);
+});
+
+Deno.test("whoever pushes ahead ends when the spool changes together with other settings", async () => {
+  await using rig = await Rig.make();
+  const [asked, first, second] = [1, 2, 3].map((number) => makeSegment({ number, filled: 0.05 }));
+  const file = `${rig.wal.folder}/config.yaml`;
+  await Deno.writeTextFile(file, "");
+  const pushed = await rig.push(asked!.name, asked!.bytes, ` --config ${file}`);
+  assert.equal(pushed.status, 0, pushed.stderr);
+  await rig.wal.write(first!.name, first!.bytes, { ready: true });
+  const words = `wal-push --ahead ${rig.wal.folder}/pg_wal ${asked!.name} --config ${file}`;
+  const running = rig.run(words);
+  const stored = async () => {
+    const store = new DirectoryStore(rig.repository);
+    return (await Array.fromAsync(store.list("main/"))).map(({ key }) => key);
+  };
+  const deadline = Date.now() + 60_000;
+  while (!(await stored()).some((key) => key.includes(first!.name))) {
+    assert.ok(Date.now() < deadline, "the settings of both calls are the same");
+    await new Promise((next) => setTimeout(next, 5));
+  }
+  await Deno.writeTextFile(file, `wal: {spool: ${rig.wal.folder}/other}\n`);
+  await rig.wal.write(second!.name, second!.bytes, { ready: true });
+  assert.equal((await running).status, 0);
+  assert.ok(!(await stored()).some((key) => key.includes(second!.name)));
 });
 
 const WRONG = [

@@ -3,7 +3,9 @@ import { pushAhead } from "../../engine/wal/push_ahead.ts";
 import { readyFiles } from "../../engine/wal/ready_files.ts";
 import { runAhead } from "../../engine/wal/run_ahead.ts";
 import type { WalPushParts } from "../../engine/wal/wal_push.ts";
+import { keyOf, readWalSettings } from "./read_wal_settings.ts";
 import { startBackground } from "./start_background.ts";
+import { settingsInput, type WalArguments } from "./wal_arguments.ts";
 import {
   type AskedFile,
   openSpool,
@@ -55,10 +57,17 @@ export async function lookAhead(
 
 /** What the process of its own does: `wal-push --ahead PG_WAL ASKED`. */
 export async function runLookAhead(
-  input: SessionInput,
-  [walFolder = "", asked = ""]: readonly string[],
+  session: SessionInput,
+  parsed: WalArguments,
 ): Promise<void> {
-  const { settings, env, signal, log, clock = systemClock } = input;
+  const { env, signal, log, clock = systemClock } = session;
+  const [walFolder = "", asked = ""] = parsed.positionals;
+  // Read once more, with the files watched from before: the spool may be another one later.
+  const source = settingsInput(parsed, env);
+  const before = keyOf(source);
+  const isCurrent = () => before !== undefined && keyOf(source) === before;
+  const settings = await readWalSettings(source);
+  const input = { ...session, settings };
   const systemIdentifier = systemIdentifierOf(walFolder.replace(/\/[^/]*$/, ""));
   const spool = openSpool(settings, { env, systemIdentifier });
   if (!spool?.runner) return;
@@ -74,7 +83,7 @@ export async function runLookAhead(
     const dataDirectory = walFolder.replace(/\/[^/]*$/, "");
     const seal = await pushSeal(settings, { store: opened.store, spool, dataDirectory, signal });
     await runAhead({ store: opened.store, place, codec, conditionalPut, spool, ...seal }, {
-      ...{ walFolder, asked, clock, signal },
+      ...{ walFolder, asked, clock, signal, isCurrent },
       ...{ lookAhead: settings.lookAhead, idleMs: RUNNER_IDLE_MS },
     });
   } finally {

@@ -7,16 +7,12 @@
 import { createHash } from "node:crypto";
 import { VERSION } from "../version.ts";
 import { privateFolder, stateRoot } from "./private_folder.ts";
+import type { KeptSettings } from "./keep_wal_settings.ts";
 import type { SettingsInput, WalSettings } from "./wal_settings.ts";
 
 /** Read when no file is named; the same as for every other command. */
 const DEFAULT_FILES = ["/etc/backupctl/config.yaml", "config/config.yaml"];
 const RELEVANT = /^(BACKUPCTL_|PG_|S3_|AWS_)/;
-
-interface Kept {
-  readonly key: string;
-  readonly settings: WalSettings;
-}
 
 /**
  * The settings: kept ones when nothing has changed, else freshly read.
@@ -31,14 +27,10 @@ export async function readWalSettings(input: SettingsInput): Promise<WalSettings
   const { loadWalSettings } = await import("./load_wal_settings.ts");
   const settings = await loadWalSettings(input);
   // A file that was being written may have been read as half of it: what came to that is not kept.
-  const isKept = key !== undefined && isKeepable(settings) && keyOf(input) === key;
-  if (isKept) keep(place!, { key, settings });
+  if (key === undefined || keyOf(input) !== key) return settings;
+  const { keepWalSettings } = await import("./keep_wal_settings.ts");
+  keepWalSettings(place!, { key, settings });
   return settings;
-}
-
-function isKeepable({ credentials }: WalSettings): boolean {
-  const sources = [credentials?.secret, credentials?.token];
-  return sources.every((source) => source === undefined || !("text" in source));
 }
 
 /** One place for each configuration file and cluster, so that two of them do not push out each other. */
@@ -58,7 +50,7 @@ function keptPath({ env, file, cluster, identity }: SettingsInput): string | und
  *
  * @returns undefined when a file cannot be read: loading it tells why, when it matters.
  */
-function keyOf(input: SettingsInput): string | undefined {
+export function keyOf(input: SettingsInput): string | undefined {
   try {
     return hashedSources(input);
   } catch {
@@ -100,21 +92,10 @@ function hashOf(parts: readonly string[]): string {
   return hash.digest("hex");
 }
 
-function readKept(path: string): Kept | undefined {
+function readKept(path: string): KeptSettings | undefined {
   try {
     return JSON.parse(Deno.readTextFileSync(path));
   } catch {
     return undefined;
-  }
-}
-
-/** Under a name of its own first: two calls may write at once. A failure costs only time. */
-function keep(path: string, kept: Kept): void {
-  try {
-    const temporary = `${path}.${Deno.pid}`;
-    Deno.writeTextFileSync(temporary, JSON.stringify(kept), { mode: 0o600 });
-    Deno.renameSync(temporary, path);
-  } catch {
-    // The disk is full, or the folder is gone.
   }
 }

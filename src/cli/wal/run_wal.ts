@@ -68,7 +68,7 @@ async function push({ args, env, signal }: WalInvocation, log: WalLog): Promise<
     const session = { settings, env, log, signal, deadlineMs };
     if (parsed.values.ahead) {
       const { runLookAhead } = await import("./look_ahead.ts");
-      await runLookAhead(session, parsed.positionals);
+      await runLookAhead(session, parsed);
       return 0;
     }
     const { walPush } = await import("./wal_push_command.ts");

@@ -4,7 +4,7 @@ import type { Environment } from "../../config/environment_layer.ts";
 import { parseDuration } from "../../domain/duration.ts";
 import { RunFailedError, UsageError } from "../../domain/errors.ts";
 import { readWalSettings } from "./read_wal_settings.ts";
-import type { WalSettings } from "./wal_settings.ts";
+import type { SettingsInput, WalSettings } from "./wal_settings.ts";
 import type { WalCommand } from "./wal_words.ts";
 
 /** What main.ts hands over. */
@@ -69,12 +69,17 @@ function refusing<T>(parse: () => T): T {
 
 /** The settings that the arguments ask for. @throws {ConfigError} */
 export async function settingsOf(
-  { values }: WalArguments,
+  parsed: WalArguments,
   env: Environment,
 ): Promise<WalSettings> {
+  return await readWalSettings(settingsInput(parsed, env));
+}
+
+/** What the settings are read from. */
+export function settingsInput({ values }: WalArguments, env: Environment): SettingsInput {
   const { config: file, cluster, stanza } = values;
   const identity = values.identity === undefined ? undefined : resolve(values.identity);
-  return await readWalSettings({ env, file, cluster: cluster ?? stanza, identity });
+  return { env, file, cluster: cluster ?? stanza, identity };
 }
 
 /** The flags that lead another process to the same settings. */

@@ -108,7 +108,8 @@ export function openSpool(
   const archive = JSON.stringify([type, path, bucket, prefix, endpoint, cluster, systemIdentifier]);
   if (privateFolder(root) === undefined) return undefined;
   const folder = privateFolder(`${root}/${shortHash(archive)}`);
-  const stamp = shortHash(JSON.stringify({ ...settings, credentials: null }));
+  // Not null: kept settings have no place for what is unset, and the order counts.
+  const stamp = shortHash(JSON.stringify({ ...settings, credentials: undefined }));
   return folder === undefined ? undefined : new WalSpool(folder, stamp);
 }
 

@@ -16,6 +16,8 @@ export interface RunAheadOptions {
   readonly lookAhead: number;
   /** Ends after so many milliseconds with nothing to do. */
   readonly idleMs: number;
+  /** Asked before each file: whether what this run was begun with still holds. */
+  readonly isCurrent?: () => boolean;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -31,7 +33,7 @@ export async function runAhead(parts: AheadParts, options: RunAheadOptions): Pro
   const begun = new Set([asked]);
   let marked = 0;
   let busy = clock.monotonic();
-  while (!signal.aborted && parts.spool.isCurrent && clock.monotonic() - busy < idleMs) {
+  while (!signal.aborted && isStill(parts, options) && clock.monotonic() - busy < idleMs) {
     const names = nextFiles(parts, { ...options, begun });
     const done = await pushAhead(parts, { walFolder, names, until: Infinity, clock, signal });
     marked += done;
@@ -43,11 +45,12 @@ export async function runAhead(parts: AheadParts, options: RunAheadOptions): Pro
 
 /** One file after the other, each looked for when its turn comes, as long as there is room. */
 function* nextFiles(
-  { spool }: AheadParts,
-  { walFolder, lookAhead, begun }: RunAheadOptions & { readonly begun: Set<string> },
+  parts: AheadParts,
+  options: RunAheadOptions & { readonly begun: Set<string> },
 ): Generator<WalName> {
-  // Calls with other settings push by those, and so must whoever helps them.
-  while (spool.isCurrent) {
+  const { spool } = parts;
+  const { walFolder, lookAhead, begun } = options;
+  while (isStill(parts, options)) {
     const waiting = readyFiles(walFolder);
     const ahead = waiting.filter(({ name }) => begun.has(name)).length;
     const next = waiting.find(({ name }) => !begun.has(name));
@@ -55,6 +58,11 @@ function* nextFiles(
     begun.add(next.name);
     if (!isMarked(spool, `${walFolder}/${next.name}`, next.name)) yield next;
   }
+}
+
+/** Calls with other settings push by those, and so must whoever helps them. */
+function isStill({ spool }: AheadParts, { isCurrent = () => true }: RunAheadOptions): boolean {
+  return spool.isCurrent && isCurrent();
 }
 
 function isMarked(spool: AheadParts["spool"], path: string, name: string): boolean {

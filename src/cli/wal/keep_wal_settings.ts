@@ -1,0 +1,27 @@
+import type { WalSettings } from "./wal_settings.ts";
+
+/** Settings, and the hash of everything that they came from. */
+export interface KeptSettings {
+  readonly key: string;
+  readonly settings: WalSettings;
+}
+
+/**
+ * Keeps settings for the next call, unless they hold a secret. Under a name of its own first: two
+ * calls may write at once. A failure costs only time.
+ */
+export function keepWalSettings(path: string, kept: KeptSettings): void {
+  if (!isKeepable(kept.settings)) return;
+  try {
+    const temporary = `${path}.${Deno.pid}`;
+    Deno.writeTextFileSync(temporary, JSON.stringify(kept), { mode: 0o600 });
+    Deno.renameSync(temporary, path);
+  } catch {
+    // The disk is full, or the folder is gone.
+  }
+}
+
+function isKeepable({ credentials }: WalSettings): boolean {
+  const sources = [credentials?.secret, credentials?.token];
+  return sources.every((source) => source === undefined || !("text" in source));
+}
