@@ -82,6 +82,9 @@ for (const { major, binDir } of clusterMajors()) {
       await target.query(
         "CREATE DATABASE zoo TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
       );
+      // As providers of servers put them into every database.
+      const tools = "CREATE SCHEMA tools; CREATE EXTENSION pg_trgm SCHEMA tools";
+      await target.query(tools, { database: "zoo" });
       await rig.restore(backup, { into: target.connection(), databases: ["zoo"], jobs: 2 });
       const [row] = await target.query("SELECT count(*)::int AS n FROM people", {
         database: "zoo",

@@ -24,6 +24,9 @@ const CONTENT = `
     SELECT n.oid, quote_ident(nspname) AS name, ${IS_INDEX} AS is_index
       FROM pg_catalog.pg_namespace AS n
      WHERE n.oid >= 16384 AND nspname !~ '^pg_(toast|temp)' AND nspname <> 'public'
+       AND n.oid NOT IN (SELECT extnamespace FROM pg_catalog.pg_extension)
+       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.objid = n.oid
+                          AND d.classid = 'pg_catalog.pg_namespace'::regclass AND d.deptype = 'e')
   ), content AS (
     SELECT 'schema ' || name AS what, is_index, name FROM schemas
     UNION ALL
