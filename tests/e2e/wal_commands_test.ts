@@ -104,6 +104,24 @@ Deno.test("wal-push does not take a history file for done when nothing can be st
   assert.equal(pushed.status, 6, pushed.stderr);
 });
 
+Deno.test("wal-push begins no repository in the folder where another one was mounted", async () => {
+  await using rig = await Rig.make();
+  const [one, two] = [makeSegment({ number: 1 }), makeSegment({ number: 2 })];
+  assert.equal((await rig.push(one.name, one.bytes)).status, 0);
+  await Deno.rename(rig.repository, `${rig.repository}.elsewhere`);
+  await Deno.mkdir(rig.repository);
+  const refused = await rig.push(two.name, two.bytes);
+  assert.equal(refused.status, 10, refused.stderr);
+  assert.match(refused.stderr, /there is no repository at .* any more/);
+  assert.deepEqual([...Deno.readDirSync(rig.repository)], []);
+  await Deno.remove(rig.repository);
+  await Deno.rename(`${rig.repository}.elsewhere`, rig.repository);
+  assert.equal((await rig.push(two.name, two.bytes)).status, 0);
+  await Deno.remove(rig.repository, { recursive: true });
+  await Deno.mkdir(rig.repository);
+  assert.equal((await rig.push(two.name, two.bytes, " --new-system")).status, 0);
+});
+
 Deno.test("wal-push is refused when a configuration appears that cannot be read", async () => {
   await using rig = await Rig.make();
   const { name, bytes } = makeSegment();

@@ -77,7 +77,7 @@ export async function runLookAhead(
     const opened = await openStoreOf(input);
     const place = { cluster: settings.cluster, systemIdentifier };
     const { conditionalPut } = await prepareRepository(opened, {
-      ...{ place, spool, takeOver: false, signal, log },
+      ...{ settings, place, spool, takeOver: false, signal, log },
     });
     const codec = { algorithm: "zstd", level: settings.zstdLevel } as const;
     const dataDirectory = walFolder.replace(/\/[^/]*$/, "");

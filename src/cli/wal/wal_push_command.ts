@@ -55,7 +55,7 @@ async function pushNow(input: PushInput, asked: AskedFile): Promise<void> {
   let connected = false;
   void opened.warm().finally(() => connected = true);
   const place = { cluster: settings.cluster, systemIdentifier };
-  const preparing = prepareRepository(opened, { place, spool, takeOver, signal, log });
+  const preparing = prepareRepository(opened, { settings, place, spool, takeOver, signal, log });
   preparing.catch(() => {}); // awaited below; reading the file may fail first
   const { store } = opened;
   const dataDirectory = dataDirectoryOf(path);

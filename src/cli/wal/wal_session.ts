@@ -4,7 +4,7 @@ import type { Environment } from "../../config/environment_layer.ts";
 import { type Clock, systemClock } from "../../domain/clock.ts";
 import { RepositoryError, UsageError } from "../../domain/errors.ts";
 import type { WalPlace } from "../../domain/wal_key.ts";
-import { bindSystem } from "../../engine/wal/system_binding.ts";
+import { bindSystem, systemKey } from "../../engine/wal/system_binding.ts";
 import type { WalFetchParts } from "../../engine/wal/read_archived.ts";
 import type { WalPushParts } from "../../engine/wal/wal_push.ts";
 import { WalSpool } from "../../engine/wal/wal_spool.ts";
@@ -115,23 +115,27 @@ export function openSpool(
 
 /**
  * Makes sure that the repository is there, that it is this system's, and whether its store honours
- * "only if absent". Asked once an hour; in between the spool knows.
+ * "only if absent". Asked once an hour; in between the spool knows. Of a folder it is looked at each
+ * time: where it was mounted, an empty one may be left, and WAL that goes there is lost to sight.
  *
- * @throws {RepositoryError}
+ * @throws {RepositoryError} also when one that was there is gone.
  */
 export async function prepareRepository(
   { store }: WalStore,
-  { place, spool, takeOver, signal, log, clock = systemClock }: {
+  { settings, place, spool, takeOver, signal, log, clock = systemClock }: {
     readonly place: WalPlace;
     readonly spool: WalSpool | undefined;
     readonly takeOver: boolean;
-  } & Pick<SessionInput, "signal" | "log" | "clock">,
+  } & Pick<SessionInput, "settings" | "signal" | "log" | "clock">,
 ): Promise<{ readonly conditionalPut: boolean }> {
   const now = clock.now().getTime();
   const known = takeOver ? undefined : spool?.repository();
-  if (known && now - known.checked < KNOWN_MS && now >= known.checked) return known;
+  const isFresh = known && now - known.checked < KNOWN_MS && now >= known.checked;
+  const mayVanish = settings.repository.type === "directory";
+  if (isFresh && (!mayVanish || await store.head(systemKey(place.cluster)))) return known;
   const { openRepository } = await import("../../catalog/repository.ts");
   const { readHeader } = await import("../../catalog/repository_header.ts");
+  if (known && !await readHeader(store, place.cluster, { signal })) throw gone(store);
   await openRepository(store, { cluster: place.cluster }).prepare(signal);
   const header = await readHeader(store, place.cluster, { signal });
   if (!header) throw new RepositoryError(`there is no repository at ${store.location}`);
@@ -145,6 +149,13 @@ export async function prepareRepository(
   }
   spool?.remember({ conditionalPut, checked: now });
   return { conditionalPut };
+}
+
+function gone({ location }: WalStore["store"]): RepositoryError {
+  return new RepositoryError(
+    `there is no repository at ${location} any more`,
+    "is what belongs there mounted? to begin a new one there, run wal-push once with --new-system",
+  );
 }
 
 /**
