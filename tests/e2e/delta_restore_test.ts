@@ -99,6 +99,31 @@ Deno.test("restore --delta refuses a running server, another system and a folder
   });
 });
 
+Deno.test("restore --delta keeps out of a folder where another restore is at work", async () => {
+  await using cluster = await startCluster();
+  await using world = await IncrementWorld.open(cluster);
+  const backup = await world.full();
+  const { destination } = await world.restore(backup);
+  const marker = `${destination}/backupctl.restoring`;
+  const { systemIdentifier, id } = backup;
+  await Deno.writeTextFile(
+    marker,
+    JSON.stringify({ systemIdentifier, backup: id, tablespaces: [] }),
+  );
+  const before = await fileTree(destination);
+  {
+    using other = await Deno.open(marker, { read: true, write: true });
+    await other.lock(true);
+    await assert.rejects(
+      world.restore(backup, { destination, delta: true }),
+      /another restore is at work/,
+    );
+    assert.deepEqual(await fileTree(destination), before);
+  }
+  await world.restore(backup, { destination, delta: true });
+  await assert.rejects(Deno.stat(marker), Deno.errors.NotFound);
+});
+
 Deno.test("restore --delta refuses the tablespace of another data directory", async () => {
   await using cluster = await startCluster({ tablespaces: ["aside"] });
   await using world = await IncrementWorld.open(cluster);

@@ -7,3 +7,12 @@ export function cannotWrite(path: string, error: unknown): DestinationError {
     cause: error,
   });
 }
+
+/** Does something to a path. @throws {DestinationError} in the place of any other error. */
+export async function onPath<T>(path: string, act: () => Promise<T>): Promise<T> {
+  try {
+    return await act();
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+}

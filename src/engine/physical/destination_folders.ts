@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import { removeMarker } from "./delta/restore_marker.ts";
 import type { FileOwner } from "./file_owner.ts";
-import { cannotWrite } from "../destination/cannot_write.ts";
+import { onPath } from "../destination/cannot_write.ts";
 import { CONTROL_FILE, PENDING_CONTROL_FILE } from "./required_files.ts";
 import { inspectFolder } from "../destination/inspect_folder.ts";
 import { memberPath, type RestoreFolders } from "./member_path.ts";
@@ -121,14 +121,6 @@ export class DestinationFolders {
     for (const path of new Set(paths)) {
       await onPath(path, () => Deno.chown(path, owner.uid, owner.gid)).catch(unlessMissing);
     }
-  }
-}
-
-async function onPath(path: string, act: () => Promise<void>): Promise<void> {
-  try {
-    await act();
-  } catch (error) {
-    throw cannotWrite(path, error);
   }
 }
 

@@ -55,7 +55,11 @@ export async function restorePhysical(
   await checkObjects(parts, steps, run.options);
   const owner = await restoreOwner(plan.destination, { uid: Deno.uid() });
   const target = new DestinationFolders(plan.destination, { ...plan, owner, delta: !!listed });
-  await target.prepare().catch(async (error) => {
+  const begin = async () => {
+    await target.prepare();
+    return await writeMarker(target.folders.destination, run.backup, plan.tablespaces);
+  };
+  using _alone = await begin().catch(async (error) => {
     await target.abandon();
     throw error;
   });
@@ -121,14 +125,13 @@ function missing(key: string, backup: BackupManifest): IntegrityError {
 async function restoreInto(
   target: DestinationFolders,
   parts: RestoreParts,
-  { run: { backup, options }, prepared: { plan, listed, ...prepared } }: {
+  { run: { backup, options }, prepared: { listed, ...prepared } }: {
     readonly run: RestoreRun;
     readonly prepared: PreparedRestore;
   },
 ): Promise<Restored> {
   const { folders, owner } = target;
   const reading = options.signal ? { signal: options.signal } : {};
-  await writeMarker(folders.destination, backup, plan.tablespaces);
   const kept = listed && await keepEqualFiles(folders, listed, {
     ...{ owner, jobs: options.jobs, progress: parts.progress, ...reading },
   });

@@ -1,6 +1,8 @@
 import * as fs from "node:fs";
 import type { BackupManifest } from "../../../catalog/catalog.ts";
-import { cannotWrite } from "../../destination/cannot_write.ts";
+import { DestinationError } from "../../../domain/errors.ts";
+import { tryLock } from "../../../domain/try_lock.ts";
+import { cannotWrite, onPath } from "../../destination/cannot_write.ts";
 import { syncPath } from "../../destination/sync_folders.ts";
 import type { TablespaceTarget } from "../tablespace_targets.ts";
 
@@ -15,26 +17,69 @@ export interface RestoreMarker {
   readonly tablespaces: readonly string[];
 }
 
-/** Writes the marker; durable when it returns. @throws {DestinationError} */
+/**
+ * Writes the marker; durable when it returns. Until it is disposed of, or the process ends, no other
+ * restore gets in: two would remove each other's files, and both call it whole.
+ *
+ * @throws {DestinationError} when another restore is at work there, too.
+ */
 export async function writeMarker(
   destination: string,
   { systemIdentifier, id }: Pick<BackupManifest, "systemIdentifier" | "id">,
   tablespaces: readonly TablespaceTarget[],
-): Promise<void> {
+): Promise<Disposable> {
   const path = `${destination}/${MARKER_FILE}`;
   const marker: RestoreMarker = {
     systemIdentifier,
     backup: id,
     tablespaces: tablespaces.map(({ to }) => to),
   };
+  const file = await takeOver(destination, path);
   try {
-    fs.rmSync(path, { force: true });
-    fs.writeFileSync(path, `${JSON.stringify(marker)}\n`, { mode: 0o600, flag: "wx" });
+    await onPath(path, () => file.write(new TextEncoder().encode(`${JSON.stringify(marker)}\n`)));
+    await syncPath(path);
+    await syncPath(destination);
   } catch (error) {
-    throw cannotWrite(path, error);
+    file.close();
+    throw error;
   }
-  await syncPath(path);
-  await syncPath(destination);
+  return { [Symbol.dispose]: () => file.close() };
+}
+
+/** In place of what another restore has left, which is locked for as long as that one runs. */
+async function takeOver(destination: string, path: string): Promise<Deno.FsFile> {
+  using left = await openLeft(path);
+  if (left) await lockOrRefuse(destination, left);
+  const create = { createNew: true, write: true, mode: 0o600 };
+  const file = await onPath(path, () => {
+    fs.rmSync(path, { force: true });
+    return Deno.open(path, create);
+  });
+  try {
+    await lockOrRefuse(destination, file);
+    return file;
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+async function openLeft(path: string): Promise<Deno.FsFile | undefined> {
+  try {
+    if (!fs.lstatSync(path).isFile()) return undefined;
+    return await Deno.open(path, { read: true, write: true });
+  } catch {
+    return undefined;
+  }
+}
+
+async function lockOrRefuse(destination: string, file: Deno.FsFile): Promise<void> {
+  // Where the file system knows no locks, nobody can be kept out.
+  if (await tryLock(file).catch(() => true)) return;
+  throw new DestinationError(
+    `another restore is at work in ${destination}`,
+    "wait for it to end, or stop it: --delta then goes on with what it has done",
+  );
 }
 
 /** The restore is complete. @throws {DestinationError} */
