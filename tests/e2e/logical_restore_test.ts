@@ -82,9 +82,7 @@ for (const { major, binDir } of clusterMajors()) {
       await target.query(
         "CREATE DATABASE zoo TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C'",
       );
-      // As providers of servers put them into every database.
-      const tools = "CREATE SCHEMA tools; CREATE EXTENSION pg_trgm SCHEMA tools";
-      await target.query(tools, { database: "zoo" });
+      await installIntoTools(target);
       await rig.restore(backup, { into: target.connection(), databases: ["zoo"], jobs: 2 });
       const [row] = await target.query("SELECT count(*)::int AS n FROM people", {
         database: "zoo",
@@ -201,4 +199,17 @@ for (const { major, binDir } of clusterMajors()) {
       }
     });
   });
+}
+
+/** Puts an extension into a schema of its own, as providers of servers do in every database. */
+async function installIntoTools(target: Cluster): Promise<void> {
+  const [contrib] = await target.query(
+    "SELECT FROM pg_available_extensions WHERE name = 'pg_trgm'",
+  );
+  // Without the contrib modules there is only the one that is in every database as it is.
+  const install = contrib
+    ? "CREATE EXTENSION pg_trgm SCHEMA tools"
+    : `SET allow_system_table_mods = on;
+       UPDATE pg_extension SET extnamespace = 'tools'::regnamespace WHERE extname = 'plpgsql'`;
+  await target.query(`CREATE SCHEMA tools; ${install}`, { database: "zoo" });
 }

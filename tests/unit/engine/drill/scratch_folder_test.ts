@@ -62,6 +62,7 @@ Deno.test("ScratchFolder.completeConfiguration() writes a postgresql.conf only w
     assert.equal(await scratch.completeConfiguration(), true);
     const text = await Deno.readTextFile(`${scratch.dataDirectory}/postgresql.conf`);
     assert.equal(text, "port = 1\n");
+    await scratch.remove({ keep: false });
   }));
 
 Deno.test("scratchSettings() cuts every way out of the copy and into it", () => {
