@@ -1,6 +1,8 @@
 /** wal-push and wal-fetch as PostgreSQL calls them: exit statuses, and what they leave behind. */
 import assert from "node:assert/strict";
 import type { Bytes } from "../../src/domain/bytes.ts";
+import { fetchCommand } from "../../src/engine/recovery/recovery_settings.ts";
+import { AHEAD_LINK } from "../../src/engine/wal/ahead_link.ts";
 import { DirectoryStore } from "../../src/storage/directory.ts";
 import { text } from "../support/bodies.ts";
 import { type CliResult, runCli } from "../support/run_cli.ts";
@@ -299,6 +301,34 @@ Deno.test("wal-fetch has the next segments fetched meanwhile, outside of pg_wal"
   await rig.push(behind, makeSegment({ number: 9 }).bytes);
   const late = await rig.run(`wal-fetch ${behind} pg_wal/RECOVERYXLOG`);
   assert.equal(late.status, 0, "an absence is not remembered");
+});
+
+Deno.test("a restored server's shell moves what is fetched ahead while somebody sees to it", async () => {
+  await using rig = await Rig.make();
+  await rig.started(1_700_000_000);
+  const numbers = Array.from({ length: 12 }, (_, index) => index + 1);
+  const segments = numbers.map((number) => makeSegment({ number, seed: number, filled: 0.1 }));
+  for (const { name, bytes } of segments) assert.equal((await rig.push(name, bytes)).status, 0);
+  const { folder } = rig.wal;
+  let moved = 0;
+  for (const { name, bytes } of segments) {
+    if (name !== segments[0]!.name) await keptAhead(rig, name);
+    const command = fetchCommand(["false"]).replace("%f", name).replace(
+      "%p",
+      "pg_wal/RECOVERYXLOG",
+    );
+    const { success } = await new Deno.Command("sh", { args: ["-c", command], cwd: folder })
+      .output();
+    if (success) moved += 1;
+    else assert.equal((await rig.run(`wal-fetch ${name} pg_wal/RECOVERYXLOG`)).status, 0);
+    assert.deepEqual(await Deno.readFile(`${folder}/pg_wal/RECOVERYXLOG`), bytes);
+  }
+  assert.ok(moved >= 4, `${moved} of 11`);
+  const link = () => Deno.lstat(`${folder}/${AHEAD_LINK}`).then(() => true, () => false);
+  for (const deadline = Date.now() + 60_000; await link();) {
+    assert.ok(Date.now() < deadline, "it goes with whoever laid it");
+    await new Promise((next) => setTimeout(next, 50));
+  }
 });
 
 Deno.test("what was fetched ahead for another run of the server is not handed out", async () => {

@@ -3,6 +3,7 @@
  * command that calls every failure "absent" loses rows, so the rig can see the loss.
  */
 import assert from "node:assert/strict";
+import { fetchCommand } from "../../src/engine/recovery/recovery_settings.ts";
 import { InstalledProgram } from "../support/installed_program.ts";
 import { type Cluster, giveToServer, startCluster } from "../support/postgres_cluster.ts";
 import { type FaultAction, seededRandom } from "../support/s3_server/faults.ts";
@@ -121,7 +122,7 @@ class Rig implements AsyncDisposable {
 Deno.test(`none of ${RECOVERIES} recoveries through a failing store ends early`, async (t) => {
   const seed = campaignSeed();
   await using rig = await Rig.make(seed);
-  const fetch = `${rig.program.path} wal-fetch %f %p --timeout 1s`;
+  const fetch = `${fetchCommand([rig.program.path])} --timeout 1s`;
 
   await t.step("without faults it arrives", async () => {
     // In its usual time: a second may be too short for a busy machine.

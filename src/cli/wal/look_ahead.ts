@@ -3,7 +3,7 @@ import { pushAhead } from "../../engine/wal/push_ahead.ts";
 import { readyFiles } from "../../engine/wal/ready_files.ts";
 import { runAhead } from "../../engine/wal/run_ahead.ts";
 import type { WalPushParts } from "../../engine/wal/wal_push.ts";
-import { keyOf, readWalSettings } from "./read_wal_settings.ts";
+import { watchWalSettings } from "./read_wal_settings.ts";
 import { startBackground } from "./start_background.ts";
 import { settingsInput, type WalArguments } from "./wal_arguments.ts";
 import {
@@ -62,11 +62,8 @@ export async function runLookAhead(
 ): Promise<void> {
   const { env, signal, log, clock = systemClock } = session;
   const [walFolder = "", asked = ""] = parsed.positionals;
-  // Read once more, with the files watched from before: the spool may be another one later.
-  const source = settingsInput(parsed, env);
-  const before = keyOf(source);
-  const isCurrent = () => before !== undefined && keyOf(source) === before;
-  const settings = await readWalSettings(source);
+  // Read once more: the spool may be another one later.
+  const { settings, isCurrent } = await watchWalSettings(settingsInput(parsed, env));
   const input = { ...session, settings };
   const systemIdentifier = systemIdentifierOf(walFolder.replace(/\/[^/]*$/, ""));
   const spool = openSpool(settings, { env, systemIdentifier });

@@ -33,6 +33,19 @@ export async function readWalSettings(input: SettingsInput): Promise<WalSettings
   return settings;
 }
 
+/**
+ * The settings, and whether they still hold: for who works on when PostgreSQL's calls may read others.
+ *
+ * @throws {ConfigError}
+ */
+export async function watchWalSettings(
+  input: SettingsInput,
+): Promise<{ readonly settings: WalSettings; readonly isCurrent: () => boolean }> {
+  const before = keyOf(input); // of what is read after it
+  const isCurrent = () => before !== undefined && keyOf(input) === before;
+  return { settings: await readWalSettings(input), isCurrent };
+}
+
 /** One place for each configuration file and cluster, so that two of them do not push out each other. */
 function keptPath({ env, file, cluster, identity }: SettingsInput): string | undefined {
   const root = stateRoot(env);

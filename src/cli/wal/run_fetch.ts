@@ -31,7 +31,7 @@ export async function runFetch(
     const session = { settings, env, log, signal, deadlineMs };
     if (parsed.values.ahead) {
       const { runFetchAhead } = await import("./run_fetch_ahead.ts");
-      await runFetchAhead(session, parsed.positionals);
+      await runFetchAhead(session, parsed);
       return 0;
     }
     const { walFetch } = await import("./wal_fetch_command.ts");

@@ -30,7 +30,7 @@ interface Wanted {
   readonly name: WalName;
   readonly destination: string;
   readonly systemIdentifier: string;
-  readonly ahead: { readonly run: string; readonly folder: PrefetchFolder } | undefined;
+  readonly ahead: { readonly dataDirectory: string; readonly folder: PrefetchFolder } | undefined;
 }
 
 /**
@@ -47,7 +47,7 @@ export async function walFetch(input: FetchInput): Promise<boolean> {
   const run = name.kind === "segment" ? runOf(dataDirectory) : undefined;
   const place = { cluster: settings.cluster, systemIdentifier };
   const ahead = spool && run !== undefined
-    ? { run, folder: new PrefetchFolder({ root: spool.prefetchRoot, run, place }) }
+    ? { dataDirectory, folder: new PrefetchFolder({ root: spool.prefetchRoot, run, place }) }
     : undefined;
   const wanted = { name, destination, systemIdentifier, ahead };
   const bytes = await takePrefetched(wanted, input);
@@ -99,17 +99,17 @@ async function fetchNow(input: FetchInput, wanted: Wanted): Promise<boolean> {
 /** Has the next segments fetched while PostgreSQL replays this one. */
 function goOn(
   { settings, flags }: FetchInput,
-  { name, systemIdentifier, ahead }: Wanted,
+  { name, ahead }: Wanted,
   segmentBytes: number,
 ): void {
   if (!ahead || settings.lookAhead === 0) return;
-  const { run, folder } = ahead;
+  const { folder, dataDirectory } = ahead;
   const waiting = folder.names();
   const enough = prefetchCount(settings.lookAhead, segmentBytes) / 2;
   if (waiting.length >= enough || folder.fetcher.isLit) return;
   const last = waiting.filter((other) => other.slice(0, 8) === name.name.slice(0, 8)).sort().at(-1);
   const after = last !== undefined && last > name.name ? last : name.name;
-  const facts = [after, `${segmentBytes}`, systemIdentifier, run];
+  const facts = [after, `${segmentBytes}`, Deno.realPathSync(dataDirectory)];
   startBackground(["wal-fetch", "--ahead", ...facts, ...flags]);
 }
 

@@ -5,6 +5,7 @@
  * @module
  */
 import { formatLsn } from "../../domain/lsn.ts";
+import { AHEAD_LINK } from "../wal/ahead_link.ts";
 import type { RecoveryRequest, RecoveryTarget, TimelineChoice } from "./recovery_target.ts";
 import { postgresTime } from "./recovery_time.ts";
 
@@ -101,14 +102,16 @@ export function signalFile({ recovery }: RestoredSettings): string | undefined {
 }
 
 /**
- * The text of `restore_command` that runs `words` with `wal-fetch %f %p`.
+ * The text of `restore_command` that runs `words` with `wal-fetch %f %p`, unless the segment has been
+ * fetched ahead: to move it takes a shell a tenth of the time.
  *
  * @param words an absolute path and its arguments, as an argument vector: no secret among them,
  * since every role may read the setting.
  */
 export function fetchCommand(words: readonly string[]): string {
   const quoted = words.map((word) => quoteWord(word).replaceAll("%", "%%"));
-  return `${quoted.join(" ")} wal-fetch "%f" "%p"`;
+  const move = `mv -f "${AHEAD_LINK}/%f" "%p" 2>/dev/null`;
+  return `${move} || exec ${quoted.join(" ")} wal-fetch "%f" "%p"`;
 }
 
 /**

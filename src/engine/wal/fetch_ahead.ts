@@ -21,6 +21,8 @@ export interface FetchAheadOptions {
   readonly idleMs: number;
   /** What is under way then is given up after so many more: nobody waits for it. @default {30000} */
   readonly graceMs?: number;
+  /** Whether what this run was begun with still holds. */
+  readonly isCurrent?: () => boolean;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
@@ -35,17 +37,17 @@ export async function fetchAhead(
   parts: WalFetchParts & { readonly folder: PrefetchFolder },
   options: FetchAheadOptions,
 ): Promise<number> {
-  const { segmentBytes, lookAhead, idleMs, graceMs = GRACE_MS, clock } = options;
+  const { segmentBytes, lookAhead, clock, graceMs = GRACE_MS, isCurrent = () => true } = options;
   const giveUp = new AbortController();
   const signal = AbortSignal.any([options.signal, giveUp.signal]);
   const room = prefetchCount(lookAhead, segmentBytes);
   const transfers = new Set<Promise<void>>();
   let [fetched, ended] = [0, false];
   let name = following(options.after, segmentBytes);
-  let moved = { at: clock.monotonic(), waiting: -1 };
-  while (!ended && !signal.aborted && clock.monotonic() - moved.at < idleMs) {
-    const waiting = parts.folder.names().length;
-    if (waiting !== moved.waiting) moved = { at: clock.monotonic(), waiting };
+  const look = watch(parts.folder, options);
+  while (!ended && !signal.aborted && isCurrent()) {
+    const { waiting, isIdle } = look();
+    if (isIdle) break;
     if (waiting + transfers.size >= room || transfers.size >= TRANSFERS) {
       await change(transfers);
       continue;
@@ -58,10 +60,38 @@ export async function fetchAhead(
     void transfer.then(() => transfers.delete(transfer));
     name = following(name, segmentBytes);
   }
-  const timer = setTimeout(() => giveUp.abort(), graceMs);
-  await Promise.all(transfers);
-  clearTimeout(timer);
+  for (const until = clock.monotonic() + graceMs; transfers.size > 0;) {
+    if (!isCurrent() || clock.monotonic() >= until) giveUp.abort();
+    await change(transfers);
+  }
   return fetched;
+}
+
+/** Until PostgreSQL has taken all that waits, or takes nothing any more. */
+export async function awaitTaken(
+  folder: PrefetchFolder,
+  options: Pick<FetchAheadOptions, "idleMs" | "isCurrent" | "clock" | "signal">,
+): Promise<void> {
+  const { isCurrent = () => true, signal } = options;
+  const look = watch(folder, options);
+  while (!signal.aborted && isCurrent()) {
+    const { waiting, isIdle } = look();
+    if (waiting === 0 || isIdle) return;
+    await change(new Set());
+  }
+}
+
+/** How many wait, and whether that has been so for as long as PostgreSQL is waited for. */
+function watch(
+  folder: PrefetchFolder,
+  { idleMs, clock }: Pick<FetchAheadOptions, "idleMs" | "clock">,
+): () => { readonly waiting: number; readonly isIdle: boolean } {
+  let moved = { at: clock.monotonic(), waiting: -1 };
+  return () => {
+    const waiting = folder.names().length;
+    if (waiting !== moved.waiting) moved = { at: clock.monotonic(), waiting };
+    return { waiting, isIdle: clock.monotonic() - moved.at >= idleMs };
+  };
 }
 
 /** Whether it was there. Never throws. */

@@ -19,8 +19,9 @@ const STALE_MS = 600_000;
 export class PrefetchFolder {
   /** Lit while another process fetches ahead. */
   readonly fetcher: Beacon;
+  /** Where the segments wait. */
+  readonly path: string;
   readonly #root: string;
-  readonly #folder: string;
   readonly #place: WalPlace;
 
   /**
@@ -35,18 +36,18 @@ export class PrefetchFolder {
     },
   ) {
     this.#root = root;
-    this.#folder = `${root}/${run}`;
+    this.path = `${root}/${run}`;
     this.#place = place;
-    this.fetcher = new Beacon(`${this.#folder}/fetcher.lit`);
+    this.fetcher = new Beacon(`${this.path}/fetcher.lit`);
   }
 
   /** Makes it, and removes what other runs and killed processes have left. @throws when it cannot. */
   prepare(): void {
-    Deno.mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
-    for (const folder of [this.#root, this.#folder]) {
+    Deno.mkdirSync(this.path, { recursive: true, mode: 0o700 });
+    for (const folder of [this.#root, this.path]) {
       for (const { name } of Deno.readDirSync(folder)) {
         const path = `${folder}/${name}`;
-        if (path !== this.#folder && isStale(path)) this.#remove(path);
+        if (path !== this.path && isStale(path)) this.#remove(path);
       }
     }
   }
@@ -54,7 +55,7 @@ export class PrefetchFolder {
   /** Names of what is there. */
   names(): readonly string[] {
     try {
-      return [...Deno.readDirSync(this.#folder)].map(({ name }) => name)
+      return [...Deno.readDirSync(this.path)].map(({ name }) => name)
         .filter((name) => !name.includes("."));
     } catch {
       return [];
@@ -63,7 +64,7 @@ export class PrefetchFolder {
 
   /** Where a segment waits, once it is verified and durable. */
   pathOf({ name }: WalSegmentName): string {
-    return `${this.#folder}/${name}`;
+    return `${this.path}/${name}`;
   }
 
   /**

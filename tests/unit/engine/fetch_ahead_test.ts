@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { KiB, MiB } from "../../../src/domain/bytes.ts";
 import { systemClock } from "../../../src/domain/clock.ts";
 import { parseWalName, type WalSegmentName } from "../../../src/domain/wal.ts";
-import { fetchAhead } from "../../../src/engine/wal/fetch_ahead.ts";
+import { awaitTaken, fetchAhead } from "../../../src/engine/wal/fetch_ahead.ts";
 import { prefetchCount, PrefetchFolder } from "../../../src/engine/wal/prefetch_folder.ts";
 import { pushWal } from "../../../src/engine/wal/wal_push.ts";
 import { MemoryStore } from "../../../src/storage/memory.ts";
@@ -39,7 +39,12 @@ async function prepare(count: number): Promise<Prepared> {
 
 function run(
   { store, folder }: Pick<Prepared, "folder"> & { readonly store: ObjectStore },
-  changes: { lookAhead?: number; idleMs?: number; graceMs?: number } = {},
+  changes: {
+    lookAhead?: number;
+    idleMs?: number;
+    graceMs?: number;
+    isCurrent?: () => boolean;
+  } = {},
 ) {
   return fetchAhead({ store, place: PLACE, folder }, {
     ...{ after: segment(1).name, segmentBytes: MiB, lookAhead: 4, idleMs: 500, ...changes },
@@ -78,6 +83,34 @@ Deno.test("fetchAhead() ends where the archive ends, and when nobody takes anyth
   const long = await prepare(9);
   assert.equal(await run(long, { lookAhead: 2 }), 2);
   for (const { rig } of [short, long]) await rig[Symbol.asyncDispose]();
+});
+
+Deno.test("fetchAhead() ends when what it was begun with holds no more", async () => {
+  const prepared = await prepare(9);
+  let looks = 0;
+  const isCurrent = () => (looks += 1) < 20;
+  const start = performance.now();
+  assert.equal(await run(prepared, { idleMs: 60_000, lookAhead: 2, isCurrent }), 2);
+  assert.ok(performance.now() - start < 30_000, "at once");
+  await prepared.rig[Symbol.asyncDispose]();
+});
+
+Deno.test("awaitTaken() ends when all is taken, nothing any more, or it holds no more", async () => {
+  const { rig, folder } = await prepare(0);
+  const path = folder.pathOf(segment(1).name);
+  await Deno.writeTextFile(path, "");
+  const limits = { clock: systemClock, signal: new AbortController().signal };
+  const isCurrent = () => true;
+  await awaitTaken(folder, { ...limits, idleMs: 50, isCurrent });
+  await awaitTaken(folder, { ...limits, idleMs: 60_000, isCurrent: () => false });
+  let taken = false;
+  const waiting = awaitTaken(folder, { ...limits, idleMs: 60_000, isCurrent })
+    .then(() => assert.ok(taken, "it waits as long as there is one"));
+  await new Promise((next) => setTimeout(next, 50));
+  taken = true;
+  await Deno.remove(path);
+  await waiting;
+  await rig[Symbol.asyncDispose]();
 });
 
 Deno.test("fetchAhead() keeps nothing that is damaged", async () => {

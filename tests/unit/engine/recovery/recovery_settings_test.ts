@@ -11,6 +11,7 @@ import {
   parseRecoveryRequest,
   type RecoveryTexts,
 } from "../../../../src/engine/recovery/recovery_target.ts";
+import { AHEAD_LINK } from "../../../../src/engine/wal/ahead_link.ts";
 import { writeRecoverySettings } from "../../../../src/engine/recovery/write_recovery_settings.ts";
 
 function settings(
@@ -144,26 +145,60 @@ Deno.test("restoredAutoConf() has one active line a setting, however often it is
   }));
 });
 
+/** Runs a restore_command, its placeholders replaced as PostgreSQL does. */
+async function asPostgres(
+  command: string,
+  { folder, file, path }: { readonly folder: string; readonly file: string; readonly path: string },
+) {
+  const text = command.replaceAll(
+    /%[%fp]/g,
+    (sign) => ({ "%%": "%", "%f": file, "%p": path })[sign]!,
+  );
+  const options = { args: ["-c", text], cwd: folder };
+  const { code, stdout, stderr } = await new Deno.Command("sh", options).output();
+  assert.equal(new TextDecoder().decode(stderr), "", "PostgreSQL's log is not filled");
+  return { code, lines: new TextDecoder().decode(stdout).trimEnd().split("\n") };
+}
+
 Deno.test("fetchCommand() survives the shell and PostgreSQL's own percent signs", async () => {
   const words = [
-    "/opt/my tools/back'up%p%",
     "--config",
     "/etc/a b/$HOME/c.yaml",
     "--cluster",
     "x",
   ];
-  const command = fetchCommand(words).replaceAll(
-    /%[%fp]/g,
-    (sign) => ({ "%%": "%", "%f": "00000002.history", "%p": "pg_wal/RECOVERYHISTORY" })[sign]!,
-  );
-  const script = `printf '%s\\n' ${command}`;
-  const { stdout } = await new Deno.Command("sh", { args: ["-c", script] }).output();
-  assert.deepEqual(new TextDecoder().decode(stdout).trimEnd().split("\n"), [
+  const folder = await Deno.makeTempDir({ prefix: "backupctl-command-" });
+  await Deno.mkdir(`${folder}/my tools`);
+  const tool = `${folder}/my tools/back'up%p%`;
+  await Deno.writeTextFile(tool, `#!/bin/sh\nprintf '%s\\n' "$@"\nexit 7\n`, { mode: 0o755 });
+  const asked = await asPostgres(fetchCommand([tool, ...words]), {
+    ...{ folder, file: "00000002.history", path: "pg_wal/RECOVERYHISTORY" },
+  });
+  assert.deepEqual(asked.lines, [
     ...words,
     "wal-fetch",
     "00000002.history",
     "pg_wal/RECOVERYHISTORY",
   ]);
+  assert.equal(asked.code, 7, "what PostgreSQL is told is what wal-fetch says");
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("fetchCommand() moves what was fetched ahead, and asks for nothing then", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "backupctl-command-" });
+  const name = "000000010000000000000002";
+  for (const part of ["pg_wal", "ahead"]) await Deno.mkdir(`${folder}/${part}`);
+  const command = fetchCommand(["false"]);
+  const wanted = { folder, file: name, path: "pg_wal/RECOVERYXLOG" };
+  assert.equal((await asPostgres(command, wanted)).code, 1, "there is no link");
+  await Deno.symlink(`${folder}/ahead`, `${folder}/${AHEAD_LINK}`);
+  assert.equal((await asPostgres(command, wanted)).code, 1, "it is not there");
+  await Deno.writeTextFile(`${folder}/ahead/${name}`, "segment");
+  await Deno.writeTextFile(`${folder}/pg_wal/RECOVERYXLOG`, "an old one");
+  assert.equal((await asPostgres(command, wanted)).code, 0);
+  assert.equal(await Deno.readTextFile(`${folder}/pg_wal/RECOVERYXLOG`), "segment");
+  assert.deepEqual([...Deno.readDirSync(`${folder}/ahead`)], []);
+  await Deno.remove(folder, { recursive: true });
 });
 
 Deno.test("signalFile() knows recovery from standby", () => {
