@@ -5,15 +5,13 @@
  * @module
  */
 import { type BackupManifest, wholeChains } from "../../catalog/catalog.ts";
-import type { Bytes } from "../../domain/bytes.ts";
-import { IntegrityError, ObjectMissingError } from "../../domain/errors.ts";
 import { parseLsn } from "../../domain/lsn.ts";
-import { isSealed } from "../../domain/sealed_form.ts";
-import { parseTimelineHistory, type TimelineHistory } from "../../domain/timeline_history.ts";
+import type { TimelineHistory } from "../../domain/timeline_history.ts";
 import { DEFAULT_WAL_SEGMENT_BYTES, lastSegmentNumber, numberOfName } from "../../domain/wal.ts";
 import { parseWalKey, walFolder, type WalPlace } from "../../domain/wal_key.ts";
 import type { ArchivedSegment, WalArchive, WalBackup } from "../../domain/wal_windows.ts";
 import type { ListOptions, ObjectInfo, ObjectStore, ReadOptions } from "../../storage/storage.ts";
+import { readStoredHistory } from "./read_stored_history.ts";
 
 /** Segments in a row, both ends included. */
 export interface SegmentRun {
@@ -58,8 +56,6 @@ export interface ArchiveViewOptions extends Omit<ListOptions, "startAfter"> {
   readonly segmentBytes?: number;
 }
 
-/** More history than any cluster has: about 2,000 promotions. */
-const HISTORY_LIMIT_BYTES = 128 * 1024;
 /** Strangers beyond this are only a nuisance to keep. */
 const MAX_STRANGERS = 100;
 
@@ -183,37 +179,9 @@ async function readHistories(
   const histories = new Map<number, StoredHistory>();
   const strangers: string[] = [];
   for (const { timeline, info } of listed) {
-    const history = await readHistory(store, { timeline, key: info.key, ...reading });
+    const history = await readStoredHistory(store, { timeline, key: info.key, ...reading });
     if (history) histories.set(timeline, { history, storedAt: info.lastModified });
     else strangers.push(info.key);
   }
   return { histories, strangers };
-}
-
-/** Undefined when it makes no sense, or was removed since it was listed. */
-async function readHistory(
-  store: ObjectStore,
-  { timeline, key, ...reading }: ReadOptions & { readonly timeline: number; readonly key: string },
-): Promise<TimelineHistory | undefined> {
-  try {
-    return parseTimelineHistory(timeline, await readText(await store.get(key, reading), key));
-  } catch (error) {
-    if (error instanceof IntegrityError || error instanceof ObjectMissingError) return undefined;
-    throw error;
-  }
-}
-
-/** Of an encrypted one, the part that needs no key. */
-async function readText(stream: ReadableStream<Bytes>, key: string): Promise<string> {
-  const parts: Bytes[] = [];
-  let length = 0;
-  for await (const part of stream) {
-    parts.push(part);
-    length += part.length;
-    if (length > HISTORY_LIMIT_BYTES) throw new IntegrityError(`${key} is too long`);
-  }
-  const bytes = await new Blob(parts).bytes();
-  if (!isSealed(bytes)) return new TextDecoder().decode(bytes);
-  const { publicText } = await import("../../crypto/crypto.ts");
-  return publicText(bytes) ?? "";
 }

@@ -1,11 +1,11 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
 import { isBackupId } from "../../domain/backup_id.ts";
-import { IntegrityError, ObjectMissingError } from "../../domain/errors.ts";
 import { parseLsn } from "../../domain/lsn.ts";
-import { parseTimelineHistory, type TimelineHistory } from "../../domain/timeline_history.ts";
+import type { TimelineHistory } from "../../domain/timeline_history.ts";
 import { DEFAULT_WAL_SEGMENT_BYTES, lastSegmentNumber, segmentNumber } from "../../domain/wal.ts";
 import { parseWalKey, timelineFolder, walFolder, type WalPlace } from "../../domain/wal_key.ts";
 import type { ListOptions, ObjectInfo, ObjectStore, ReadOptions } from "../../storage/storage.ts";
+import { readStoredHistory } from "../recovery/read_stored_history.ts";
 import { WalStock } from "./wal_stock.ts";
 
 /** A folder below `backups/`. */
@@ -35,9 +35,6 @@ export interface StockOptions extends ReadOptions {
   /** Every manifest that could be read. */
   readonly manifests: readonly BackupManifest[];
 }
-
-/** More history than any cluster has. */
-const HISTORY_LIMIT_BYTES = 128 * 1024;
 
 /**
  * Lists everything of a cluster once, from its first key to its last, and its history files before.
@@ -178,7 +175,10 @@ function cutsOf(
   return cuts;
 }
 
-/** Every history file that makes sense. Skips the segments: a request or two for each timeline. */
+/**
+ * Every history file that makes sense: of the others it is not known where their timelines came
+ * from. Skips the segments: a request or two for each timeline.
+ */
 async function readHistories(
   store: ObjectStore,
   place: WalPlace,
@@ -198,28 +198,9 @@ async function readHistories(
       }
       if (name?.kind !== "history") continue;
       const { timeline } = name;
-      const history = await readHistory(store, { timeline, key, ...reading });
+      const history = await readStoredHistory(store, { timeline, key, ...reading });
       if (history) histories.set(timeline, history);
     }
   }
   return histories;
-}
-
-/** Undefined when it makes no sense: then nothing is known of where the timeline came from. */
-async function readHistory(
-  store: ObjectStore,
-  { timeline, key, ...reading }: ReadOptions & { readonly timeline: number; readonly key: string },
-) {
-  try {
-    let text = "";
-    const decoder = new TextDecoder();
-    for await (const part of await store.get(key, reading)) {
-      text += decoder.decode(part, { stream: true });
-      if (text.length > HISTORY_LIMIT_BYTES) return undefined;
-    }
-    return parseTimelineHistory(timeline, text);
-  } catch (error) {
-    if (error instanceof IntegrityError || error instanceof ObjectMissingError) return undefined;
-    throw error;
-  }
 }

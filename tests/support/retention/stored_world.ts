@@ -9,7 +9,6 @@ import { type Clock, systemClock } from "../../../src/domain/clock.ts";
 import { formatLsn, parseLsn } from "../../../src/domain/lsn.ts";
 import { silentProgress } from "../../../src/domain/progress.ts";
 import type { TimelineHistory } from "../../../src/domain/timeline_history.ts";
-import { parseTimelineHistory } from "../../../src/domain/timeline_history.ts";
 import {
   isWalSegmentName,
   numberOfName,
@@ -18,6 +17,7 @@ import {
   timelineHistoryName,
 } from "../../../src/domain/wal.ts";
 import { parseWalKey, walKey } from "../../../src/domain/wal_key.ts";
+import { readStoredHistory } from "../../../src/engine/recovery/read_stored_history.ts";
 import type { PruneBackup } from "../../../src/engine/retention/prune_model.ts";
 import type { PruneParts } from "../../../src/engine/retention/prune_parts.ts";
 import type { ObjectStore } from "../../../src/storage/storage.ts";
@@ -142,7 +142,10 @@ async function storeWal(system: LivingSystem, store: ObjectStore, cluster: strin
       `${timeline}\t${formatLsn(switchLsn)}\t${reason}\n`
     );
     const key = walKey(place, walName(timelineHistoryName(timeline)));
-    await store.put(key, encoder.encode(lines.join("")));
+    const text = lines.join("");
+    // Those of even numbers are encrypted.
+    const sealed = timeline % 2 === 0 && await (await sealer.hold(key, { text })).end();
+    await store.put(key, sealed || encoder.encode(text));
   }
   for (const { wal } of system.backups) {
     if (!wal) continue;
@@ -177,8 +180,8 @@ export async function snapshotStore(
   for await (const { key } of store.list(`${cluster}/${systemIdentifier}/wal/`)) {
     const name = parseWalKey(place, key)!;
     if (name.kind === "history") {
-      const text = await new Response(await store.get(key)).text();
-      histories.set(name.timeline, parseTimelineHistory(name.timeline, text));
+      const history = await readStoredHistory(store, { timeline: name.timeline, key });
+      histories.set(name.timeline, history!);
     }
     if (!isWalSegmentName(name.name) || name.kind !== "segment") continue;
     const own = wal.get(name.timeline) ?? new Set();

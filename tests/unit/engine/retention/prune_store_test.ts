@@ -183,6 +183,23 @@ Deno.test("PruneEngine finishes by the plan it began with, where a timeline was 
   }
 });
 
+Deno.test("PruneEngine keeps the backup that an encrypted history leads back to", async () => {
+  const world = new HistoryWorld();
+  world.play({ what: "full", segments: 1 });
+  world.play({ what: "pass", hours: 24, segments: 4 });
+  world.play({ what: "full", segments: 1 });
+  world.play({ what: "recover", pick: 0, segments: 1 });
+  world.play({ what: "pass", hours: 48, segments: 4 });
+  world.play({ what: "full", segments: 1 });
+  const store = new MemoryStore();
+  await storeWorld(world, store, "main");
+  const policy = { counts: {}, pitrWindow: 36 * 3_600_000, minRedundancy: 1 };
+  const { remove, keep } = await new PruneEngine(pruneParts(store, { cluster: "main" }))
+    .plan({ policy });
+  assert.deepEqual(remove, []);
+  assert.deepEqual(keep[0]!.reasons, ["the window of pitr-window=36h begins with it"]);
+});
+
 Deno.test("PruneEngine removes from S3 what it announced, cut off anywhere", async () => {
   await using rig = startS3();
   await checkLives("the small S3 server", {
