@@ -78,14 +78,21 @@ function overlaps(piece: WalPiece, need: Need): boolean {
 /**
  * Where recovery may start from and then go on to the end of the log. Without a window those are
  * all that stay: no gap is ever opened that nobody has asked for.
+ *
+ * With one, those that ended in it lie behind the one that it begins with, unless a clock was wrong
+ * when one of them was taken: so they are asked, too, and those that end in the future.
  */
 function basesOf(
   system: PruneSystem,
   { physical, policy, now }: Kept,
 ): readonly PhysicalBackup[] {
   if (policy.pitrWindow === undefined) return physical;
-  const bases = windowBases(system, { from: now - policy.pitrWindow, now });
-  return [...bases, ...physical.filter(({ inUseBy }) => inUseBy !== undefined)];
+  const from = now - policy.pitrWindow;
+  const bases = windowBases(system, { from, now });
+  return [
+    ...bases,
+    ...physical.filter(({ stoppedAt, inUseBy }) => stoppedAt >= from || inUseBy !== undefined),
+  ];
 }
 
 /** From start to stop: without these the backup is worth nothing, once recovery has the archive. */

@@ -123,6 +123,10 @@ function checkWindow(
   now: number,
 ): void {
   const left = new Set(after.backups.map(({ id }) => id));
+  // Whatever their clocks said: of those that are in the window, or behind it, none is cut off.
+  for (const backup of after.backups.filter(({ stoppedAt }) => stoppedAt >= from)) {
+    checkAllWays(backup, { before, after });
+  }
   for (const [timeline, segments] of before.storedAt) {
     if (![...segments.values()].some((storedAt) => storedAt >= from)) continue;
     const history = historyOf(before, timeline);

@@ -226,6 +226,21 @@ Deno.test("planPrune() outside the window keeps only start to stop of kept backu
   ]);
 });
 
+for (
+  const [what, ended, left] of [
+    ["ahead", ["2027-06-01T00:00:00Z"], ["1:10-11", "1:12-30"]],
+    ["behind", [3, "2020-06-01T00:00:00Z"], ["1:10-11", "1:12-19", "1:20-21", "1:22-30"]],
+  ] as const
+) {
+  Deno.test(`planPrune() keeps the window's log when a clock was far ${what}`, () => {
+    const backups = ended.map((time, index) => backup(time, { at: 10 + 10 * index }));
+    const wal = [row(1, 1, 9), row(1, 10, 11)];
+    if (backups.length === 1) wal.push(row(1, 12, 30));
+    else wal.push(row(1, 12, 19), row(1, 20, 21), row(1, 22, 30));
+    assert.deepEqual(walLeft("pitr-window=14d", { backups, wal }), left);
+  });
+}
+
 Deno.test("planPrune() keeps the log of every timeline that the window's base leads to", () => {
   const histories = new Map([
     [2, { timeline: 2, ancestors: [{ timeline: 1, switchLsn: BigInt(15 * MiB + 9), reason: "" }] }],
