@@ -57,6 +57,20 @@ export const REMOVAL_GUARDS: readonly Guard[] = [
     test: PLAN,
   },
   {
+    name: "the WAL of the window stays when a clock was wrong",
+    file: "src/engine/retention/judge_wal.ts",
+    text: "stoppedAt >= from || inUseBy !== undefined",
+    replacement: "inUseBy !== undefined",
+    test: PLAN,
+  },
+  {
+    name: "what leads to the timeline that goes on stays",
+    file: "src/engine/retention/choose_kept.ts",
+    text: "  keepBranches(chosen, system, options);\n",
+    replacement: "",
+    test: PLAN,
+  },
+  {
     name: "the lease is confirmed before each removal",
     file: "src/engine/retention/carry_out.ts",
     text: "      await this.#lease.confirm();\n      this.#lease.check();\n",

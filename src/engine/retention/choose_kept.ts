@@ -5,7 +5,8 @@ import { formatSpan } from "./format_span.ts";
 import { holdsNames } from "./held_databases.ts";
 import type { PruneBackup, PruneSystem } from "./prune_model.ts";
 import { periodOf } from "./period_of.ts";
-import { windowBases } from "./window_bases.ts";
+import { branchBases } from "./strange_branches.ts";
+import { isPhysical, windowBases } from "./window_bases.ts";
 
 /** Why backups stay, by their ids. Those without a reason go. */
 export type Reasons = ReadonlyMap<string, readonly string[]>;
@@ -30,6 +31,7 @@ export function chooseKept(system: PruneSystem, options: KeepOptions): Reasons {
   applyToLogical(chosen, logical, options);
   applyWindow(chosen, system, options);
   for (const backup of system.backups) keepForPeople(chosen, backup, options);
+  keepBranches(chosen, system, options);
   keepChains(chosen, system.backups);
   return chosen.reasons;
 }
@@ -172,6 +174,18 @@ function applyWindow(chosen: Chosen, system: PruneSystem, { policy, now }: KeepO
   }
   for (const base of windowBases(system, { from, now })) {
     chosen.keep(base, `the window of ${reason} begins with it`);
+  }
+}
+
+/** A window has a base for every timeline; counting knows nothing of the one that is written to. */
+function keepBranches(chosen: Chosen, system: PruneSystem, options: KeepOptions): void {
+  if (options.policy.pitrWindow !== undefined) return;
+  const parents = new Map(system.backups.map((backup) => [backup.id, backup]));
+  const kept = system.backups.filter(({ id }) => chosen.reasons.has(id));
+  const whole = new Set(kept.flatMap((backup) => chainOf(backup, parents)));
+  const physical = [...whole].filter(isPhysical);
+  for (const { timeline, backup } of branchBases(system, { physical, ...options })) {
+    chosen.keep(backup, `the newest that leads to timeline ${timeline}, which goes on`);
   }
 }
 

@@ -10,10 +10,8 @@ import { isOnHistory } from "../../domain/timeline_path.ts";
 import { lastSegmentNumber, segmentNumber } from "../../domain/wal.ts";
 import { formatSpan } from "./format_span.ts";
 import type { JudgedWal, PruneSystem, WalPiece } from "./prune_model.ts";
+import { strangeBranches } from "./strange_branches.ts";
 import { historyOf, isPhysical, type PhysicalBackup, windowBases } from "./window_bases.ts";
-
-/** A timeline that no kept backup leads to may be a new one, whose first backup is under way. */
-export const UNKNOWN_BRANCH_GRACE_MS = 7 * 86_400_000;
 
 /** Segments of one timeline that stay; `last` may be Infinity. */
 interface Need {
@@ -151,34 +149,4 @@ function inUseNeeds({ wal, walInUseFrom }: PruneSystem): readonly Need[] {
     ...{ timeline, first: walInUseFrom, last: Infinity },
     reason: "a restore reads it",
   }));
-}
-
-/**
- * Pieces that lie on no way that leads to or from a kept backup and were written lately: a branch
- * that began after a recovery to an earlier moment, of which there is no backup yet.
- */
-function strangeBranches(
-  system: PruneSystem,
-  { physical, policy, now }: Kept,
-): (piece: WalPiece) => boolean {
-  const { segmentBytes } = system;
-  const grace = Math.max(policy.pitrWindow ?? 0, UNKNOWN_BRANCH_GRACE_MS);
-  /** The segment in which each timeline was last on a way to a kept backup. */
-  const known = new Map<number, number>();
-  for (const { wal: { timeline, stopLsn } } of physical) {
-    known.set(timeline, Infinity);
-    for (const ancestor of historyOf(system, timeline).ancestors) {
-      const left = segmentNumber(
-        ancestor.switchLsn < stopLsn ? ancestor.switchLsn : stopLsn,
-        segmentBytes,
-      );
-      known.set(ancestor.timeline, Math.max(left, known.get(ancestor.timeline) ?? 0));
-    }
-  }
-  const newest = new Map<number, number>();
-  for (const { timeline, storedAt = now } of system.wal) {
-    newest.set(timeline, Math.max(storedAt, newest.get(timeline) ?? 0));
-  }
-  return ({ timeline, last }) =>
-    last > (known.get(timeline) ?? -1) && (newest.get(timeline) ?? now) >= now - grace;
 }

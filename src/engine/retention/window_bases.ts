@@ -30,14 +30,23 @@ export function windowBases(
   return [...new Set(always ? [...bases, always] : bases)];
 }
 
-/** The timelines of the log that was stored since `from`, each with its last segment. */
-function writtenTimelines({ wal }: PruneSystem, from: number): ReadonlyMap<number, number> {
+/**
+ * The timelines of the log that was stored since `from`, each with its last segment. What was
+ * stored last of all is among them: a server that had nothing to write is still on it.
+ */
+function writtenTimelines(system: PruneSystem, from: number): ReadonlyMap<number, number> {
   const written = new Map<number, number>();
-  for (const { timeline, last, storedAt } of wal) {
-    if (storedAt !== undefined && storedAt < from) continue;
+  const since = Math.min(from, newestStored(system));
+  for (const { timeline, last, storedAt } of system.wal) {
+    if (storedAt !== undefined && storedAt < since) continue;
     written.set(timeline, Math.max(last, written.get(timeline) ?? 0));
   }
   return written;
+}
+
+/** When the newest piece of the log was stored, as far as it is known. */
+export function newestStored({ wal }: PruneSystem): number {
+  return wal.reduce((newest, { storedAt = newest }) => Math.max(newest, storedAt), -Infinity);
 }
 
 /** Whether recovery from `backup` can arrive on the history's own timeline. */

@@ -41,6 +41,7 @@ export function checkNothingNeededWent(
     const pinned = pin && (pin.until === null || pin.until > now);
     assert.ok(!(pinned || inUseBy) || left.has(backup.id), `${backup.id} was pinned or in use`);
   }
+  checkGoingOn({ before, after }, now);
   if (policy.pitrWindow === undefined) checkNoGap({ before, after });
   else checkWindow({ before, after }, now - policy.pitrWindow, now);
 }
@@ -88,6 +89,45 @@ function checkRestorable(
     fromLsn: startLsn,
     toLsn: stopLsn,
   });
+}
+
+/** From some backup the timeline that was written to last is as restorable as from any before. */
+function checkGoingOn(
+  { before, after }: { readonly before: Snapshot; readonly after: Snapshot },
+  now: number,
+): void {
+  const ends = [...before.storedAt].filter(([, segments]) => segments.size > 0)
+    .map(([timeline, segments]) => ({ timeline, at: Math.max(...segments.values()) }))
+    .toSorted((a, b) => b.at - a.at);
+  const [last, other] = ends;
+  if (!last || last.at === other?.at) return; // nobody can tell which one goes on
+  const { timeline } = last;
+  const history = historyOf(before, timeline);
+  const end = BigInt((Math.max(...before.wal.get(timeline)!) + 1) * SEGMENT_BYTES);
+  const isOn = ({ wal }: PruneBackup) =>
+    wal !== null && isOnHistory(history, { timeline: wal.timeline, lsn: wal.stopLsn });
+  const leads = (backup: PruneBackup) => isOn(backup) && backup.wal!.startLsn < end;
+  if (!before.backups.some((one) => leads(one) && one.stoppedAt <= now + TOLERANCE)) return;
+  // What ended behind all of the log, whose end was lost, is worth more.
+  if (after.backups.some((one) => isOn(one) && one.wal!.startLsn >= end)) return;
+  // Nor does it go on when a backup lies on one that left it with all that it has.
+  const isLeftWhole = ({ wal }: PruneBackup) =>
+    wal !== null &&
+    historyOf(before, wal.timeline).ancestors.some((ancestor) =>
+      ancestor.timeline === timeline && ancestor.switchLsn >= end - BigInt(SEGMENT_BYTES)
+    );
+  if (after.backups.some(isLeftWhole)) return;
+  const bases = after.backups.filter(leads);
+  assert.ok(bases.length > 0, `no backup leads to timeline ${timeline} any more`);
+  const failures = bases.flatMap((base) => {
+    try {
+      checkAllWays(base, { before, after, only: timeline });
+      return [];
+    } catch (error) {
+      return [error];
+    }
+  });
+  assert.ok(failures.length < bases.length, `timeline ${timeline}: ${failures[0]}`);
 }
 
 /** Without a window: whatever a kept backup could be rolled forward into, it still can. */

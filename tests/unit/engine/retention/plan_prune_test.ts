@@ -273,6 +273,43 @@ Deno.test("planPrune() keeps the segment of a switch under both its names", () =
   assert.ok(!left.includes("1:9-9"));
 });
 
+const FORKED = new Map([
+  [2, { timeline: 2, ancestors: [{ timeline: 1, switchLsn: BigInt(15 * MiB + 9), reason: "" }] }],
+]);
+
+Deno.test("planPrune() keeps a backup that leads to the timeline that goes on", () => {
+  const backups = [
+    ...[backup(40, { at: 1 }), backup(30, { at: 10 }), backup(20, { at: 20 })],
+    backup(19, { at: 30 }),
+  ];
+  const long = NOW - 19 * 24 * HOUR;
+  const wal = [
+    ...[row(1, 1, 2, long), row(1, 3, 9, long), row(1, 10, 11, long), row(1, 12, 15, long)],
+    ...[row(1, 16, 31, long), row(2, 15, 30)],
+  ];
+  const system = { backups, wal, histories: FORKED };
+  const { keep } = plan("last-retain=2", system);
+  assert.deepEqual(keep.map(({ backup }) => backup), backups.slice(1));
+  assert.deepEqual(keep[0]!.reasons, ["the newest that leads to timeline 2, which goes on"]);
+  assert.deepEqual(walLeft("last-retain=2", system), [
+    ...["1:10-11", "1:12-15", "1:16-31", "2:15-30"],
+  ]);
+  const then = backup(1, { at: 31, timeline: 2 });
+  const later = plan("last-retain=1", { ...system, backups: [...backups, then] });
+  assert.deepEqual(later.keep.map(({ backup }) => backup), [then], "with one of its own");
+});
+
+for (const policy of ["last-retain=1", "pitr-window=1d"]) {
+  Deno.test(`planPrune() with ${policy} keeps what leads to a timeline that has rested`, () => {
+    const backups = [backup(50, { at: 10 }), backup(40, { at: 20 })];
+    const old = (days: number) => NOW - days * 24 * HOUR;
+    const wal = [row(1, 10, 15, old(49)), row(1, 16, 31, old(40)), row(2, 15, 30, old(39))];
+    const system = { backups, wal, histories: FORKED };
+    assert.deepEqual(plan(policy, system).remove, []);
+    assert.deepEqual(walLeft(policy, system), ["1:10-15", "1:16-31", "2:15-30"]);
+  });
+}
+
 Deno.test("planPrune() keeps the log of a backup that began on an earlier timeline", () => {
   const histories = new Map([
     [2, { timeline: 2, ancestors: [{ timeline: 1, switchLsn: BigInt(6 * MiB + 9), reason: "" }] }],
