@@ -45,6 +45,8 @@ export interface UnreadableBackup {
   readonly key: string;
   /** Why it cannot be used, for people. */
   readonly reason: string;
+  /** Likely cause or remedy, where one is known. */
+  readonly hint?: string;
 }
 
 /** What {@link Repository.backups} tells of besides the backups. */

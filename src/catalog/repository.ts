@@ -233,7 +233,7 @@ class StoreRepository implements Repository {
     } catch (error) {
       if (error instanceof ObjectMissingError) return undefined;
       if (!(error instanceof IntegrityError || error instanceof RepositoryError)) throw error;
-      return { key: key.key, reason: withHint(error) };
+      return { key: key.key, reason: withHint(error), ...(error.hint && { hint: error.hint }) };
     }
   }
 

@@ -15,6 +15,7 @@ import { planPrune } from "./plan_prune.ts";
 import type { PruneBackup, PrunePlan, PruneSystem } from "./prune_model.ts";
 import type { PruneOptions, PruneParts, Removal } from "./prune_parts.ts";
 import { type FolderStock, type SystemStock, takeStock } from "./take_stock.ts";
+import { placeOfUnreadable, unreadableBackup } from "./unreadable_backup.ts";
 
 /** Something may be committed between two listings; it is not, again and again. */
 const TRIES = 3;
@@ -23,6 +24,8 @@ const TRIES = 3;
 export interface Seen {
   readonly manifests: readonly BackupManifest[];
   readonly stocks: readonly SystemStock[];
+  /** Those that are there and cannot be used; none, unless they are allowed. */
+  readonly unreadable: readonly UnreadableBackup[];
 }
 
 /** What a removal is prepared with. */
@@ -71,13 +74,11 @@ export async function lookThrough(
   { allowUnreadable = false } = {},
 ): Promise<Seen> {
   const { cluster } = repository;
+  const unreadable = new Map<string, UnreadableBackup>();
   const read = () => repository.backups({ ...reading, onUnreadable });
-  const onUnreadable = ({ key, reason }: UnreadableBackup) => {
-    if (allowUnreadable) return;
-    throw new IntegrityError(
-      `${key} cannot be read, so nothing is removed: ${reason}`,
-      'remove a damaged backup with "backupctl delete --backup-id ID --force"',
-    );
+  const onUnreadable = (backup: UnreadableBackup) => {
+    if (!allowUnreadable) throw unreadableBackup(backup, "so nothing is removed");
+    unreadable.set(backup.key, backup);
   };
   for (let tries = 1;; tries++) {
     const first = await read();
@@ -85,11 +86,15 @@ export async function lookThrough(
     const listed = committedIn(stocks);
     const later = first.filter((manifest) => !listed.has(nameOf(manifest)));
     await refuseUnlisted(later, { repository, store, ...reading });
-    const known = new Set(first.map(nameOf));
+    const known = new Set(
+      [...first, ...[...unreadable.values()].map(placeOfUnreadable)].map(nameOf),
+    );
     const isNew = [...listed].some((name) => !known.has(name));
-    const manifests = isNew && !allowUnreadable ? await read() : first;
+    const manifests = isNew ? await read() : first;
     const seen = manifests.filter((manifest) => listed.has(nameOf(manifest)));
-    if (allowUnreadable || seen.length === listed.size) return { manifests: seen, stocks };
+    if (allowUnreadable || seen.length === listed.size) {
+      return { manifests: seen, stocks, unreadable: [...unreadable.values()] };
+    }
     if (tries < TRIES) continue;
     throw new RunFailedError(
       `two listings of ${repository.location} disagree again and again; nothing is removed`,
@@ -98,7 +103,7 @@ export async function lookThrough(
   }
 }
 
-function nameOf({ systemIdentifier, id }: BackupManifest): string {
+function nameOf({ systemIdentifier, id }: Pick<BackupManifest, "systemIdentifier" | "id">): string {
   return `${systemIdentifier}/${id}`;
 }
 

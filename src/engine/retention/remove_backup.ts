@@ -1,19 +1,15 @@
 import type { BackupManifest, StoredLease } from "../../catalog/catalog.ts";
-import {
-  IntegrityError,
-  LeaseHeldError,
-  NothingMatchesError,
-  RunFailedError,
-} from "../../domain/errors.ts";
+import { LeaseHeldError, NothingMatchesError, RunFailedError } from "../../domain/errors.ts";
 import { nearest } from "../../domain/nearest.ts";
 import { byStopTime, chainOf, isFromFuture } from "./backup_order.ts";
 import { holdsAtLeast } from "./held_databases.ts";
 import { inOrderOfRemoval } from "./plan_prune.ts";
-import { committedIn, lookThrough, pruneSystem } from "./prepare_removal.ts";
+import { committedIn, lookThrough, pruneSystem, type Seen } from "./prepare_removal.ts";
 import { agreedRemoval, withRemovalLease } from "./prune_engine.ts";
 import type { PruneBackup, PruneSystem } from "./prune_model.ts";
 import type { PruneParts, Removal, RemovalReport } from "./prune_parts.ts";
-import type { FolderStock } from "./take_stock.ts";
+import type { SystemStock } from "./take_stock.ts";
+import { placeOfUnreadable, unreadableBackup } from "./unreadable_backup.ts";
 
 /** Which backup to remove. */
 export interface RemoveBackupOptions {
@@ -81,10 +77,8 @@ async function prepare(parts: PruneParts, options: Preparation): Promise<Removal
   const { systemIdentifier, segmentBytes } = stock;
   const notes = await parts.notes.ofSystem(systemIdentifier, reading);
   const system = pruneSystem(stock, { manifests: seen.manifests, notes, live });
-  const folder = stock.folders.find((one) => one.id === id)!;
-  const going = system.backups.some((backup) => backup.id === id)
-    ? withDependents(system, id)
-    : [damaged(folder, force)];
+  const going = goingWith(system, { id, stock, seen, live, force });
+  if (going.length === 0) throw noSuch(parts, id, seen.manifests); // it went meanwhile
   const user = going.find(({ inUseBy }) => inUseBy !== undefined)?.inUseBy;
   if (user !== undefined) throw new LeaseHeldError(user, `it needs backup ${id}`);
   if (!force) refuseNeeded(system, { id, going, now: options.now });
@@ -103,22 +97,52 @@ async function prepare(parts: PruneParts, options: Preparation): Promise<Removal
   };
 }
 
-function withDependents({ backups }: PruneSystem, id: string): readonly PruneBackup[] {
+interface Request extends Pick<Preparation, "id" | "live"> {
+  readonly force: boolean;
+  readonly stock: SystemStock;
+  readonly seen: Seen;
+}
+
+/**
+ * The backup, also one that cannot be read, and what builds on it.
+ *
+ * @throws {IntegrityError} unless forced: what cannot be read cannot be judged either.
+ */
+function goingWith(system: PruneSystem, request: Request): readonly PruneBackup[] {
+  const { id, seen: { unreadable }, force } = request;
+  const own = unreadable.filter((one) =>
+    placeOfUnreadable(one).systemIdentifier === system.systemIdentifier
+  );
+  const itself = own.find((one) => placeOfUnreadable(one).id === id);
+  if (itself && !force) throw unreadableBackup(itself, "so nothing is removed without --force");
+  const backups = itself ? [...system.backups, unknownBackup(request)] : system.backups;
+  const going = withDependents(backups, id);
+  const hidden = own.find((one) => one !== itself && isIncrement(placeOfUnreadable(one).id));
+  if (force || !hidden || going.every(({ method }) => method === "logical")) return going;
+  const what = `and may build on backup ${id}, which --force removes all the same`;
+  throw unreadableBackup(hidden, what);
+}
+
+function isIncrement(id: string): boolean {
+  return /-I(-\d+)?$/.test(id);
+}
+
+function withDependents(backups: readonly PruneBackup[], id: string): readonly PruneBackup[] {
   const all = new Map(backups.map((backup) => [backup.id, backup]));
   return backups.filter((backup) => chainOf(backup, all).some((below) => below.id === id));
 }
 
-/** @throws {IntegrityError} unless forced: what cannot be read cannot be judged either. */
-function damaged({ id, bytes }: FolderStock, force: boolean): PruneBackup {
-  if (!force) {
-    throw new IntegrityError(
-      `the backup.json of ${id} cannot be read`,
-      "--force removes the backup all the same",
-    );
-  }
+/** What its name tells of a backup whose backup.json cannot be read. */
+function unknownBackup({ id, stock: { folders, systemIdentifier }, live }: Request): PruneBackup {
+  const user = live.find(({ needs }) =>
+    needs?.systemIdentifier === systemIdentifier && needs.backups.includes(id)
+  );
   return {
-    ...{ id, method: "logical", kind: "full", parentId: null },
-    ...{ stoppedAt: 0, storedBytes: bytes, wal: null },
+    ...{ id, parentId: null, stoppedAt: 0, wal: null },
+    method: /-L(-\d+)?$/.test(id) ? "logical" : "physical",
+    kind: isIncrement(id) ? "incremental" : "full",
+    storedBytes: folders.find((one) => one.id === id)!.bytes,
+    ...(user && { inUseBy: `${user.holder.what} on host ${user.holder.host}` }),
   };
 }
 
@@ -147,7 +171,8 @@ function refuseNeeded(
   }
   const newest = byStopTime(backups)
     .findLast((one) => holdsAtLeast(one, backup!) && !isFromFuture(one, now));
-  if (newest?.id !== id) return;
+  // Of those of the future alone nobody knows which is the newest.
+  if (newest && newest.id !== id) return;
   throw new RunFailedError(
     `backup ${id} is the newest ${backup!.method} one${ofDatabases(backup!)}`,
     "take another one first; --force removes it all the same",

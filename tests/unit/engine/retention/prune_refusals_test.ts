@@ -337,3 +337,81 @@ Deno.test("removeBackup() removes a damaged backup only when forced", async () =
   const keys = await keysOf(store, "main");
   assert.ok(!keys.some((key) => key.startsWith(FIRST)));
 });
+
+const UNREADABLE = [
+  [
+    "damaged",
+    "{",
+    /^it was damaged or changed .*; "backupctl delete --backup-id 20260101T000002Z-I /,
+  ],
+  [
+    ...["of a newer version", '{"format":"backupctl.backup","version":99}'],
+    /^upgrade backupctl on this machine: what a newer one wrote is not damaged$/,
+  ],
+] as const;
+for (const [what, text, hint] of UNREADABLE) {
+  const isHint = (error: unknown) => {
+    assert.match((error as BackupctlError).hint!, hint);
+    return true;
+  };
+  const spoil = async (store: ObjectStore, id: string) => {
+    const key = `main/7000000000000000000/backups/${id}/backup.json`;
+    await store.put(key, new TextEncoder().encode(text));
+  };
+  const [full, increment] = ["20260101T000001Z-F", "20260101T000002Z-I"];
+
+  Deno.test(`an increment that is ${what} is not cut off from what it may build on`, async () => {
+    const { store } = await stored();
+    await spoil(store, increment);
+    const parts = pruneParts(store, { cluster: "main" });
+    await assert.rejects(run(store), isHint);
+    const message = /may build on backup 20260101T000001Z-F.*20260101T000002Z-I/;
+    await refuses(store, () => removeBackup(parts, { id: full }), {
+      ...{ kind: IntegrityError, message },
+    });
+    await assert.rejects(removeBackup(parts, { id: full }), isHint);
+    const { removal } = (await removeBackup(parts, { id: full, force: true }))!;
+    assert.deepEqual(removal.remove.map(({ backup }) => backup.id), [full]);
+  });
+
+  Deno.test(`removeBackup() takes with one that is ${what} what builds on it`, async () => {
+    const { store, world } = await stored();
+    await spoil(store, full);
+    const parts = pruneParts(store, { cluster: "main" });
+    await assert.rejects(removeBackup(parts, { id: full }), /without --force/);
+    const { systemIdentifier } = world.current;
+    const needs = { systemIdentifier, backups: [full], walFrom: null };
+    const lease = await parts.leases.share("restore", { what: "restore of it", needs });
+    const forced = () => removeBackup(parts, { id: full, force: true });
+    await refuses(store, forced, { kind: LeaseHeldError, message: /restore of it on host db1/ });
+    await lease.release();
+    const { removal } = (await forced())!;
+    assert.deepEqual(removal.remove.map(({ backup: { id, method } }) => [id, method]), [
+      ...[[increment, "physical"], [full, "physical"]],
+    ]);
+    assert.deepEqual((await run(store, {}))!.removal.remove, [], "nothing hangs in the air");
+  });
+}
+
+Deno.test("removeBackup() leaves a logical backup's removal to itself", async () => {
+  const { store, world } = await stored();
+  world.play({ what: "logical" });
+  await storeWorld(world, store, "other");
+  await store.put(
+    "other/7000000000000000000/backups/20260101T000002Z-I/backup.json",
+    new TextEncoder().encode("{"),
+  );
+  const parts = pruneParts(store, { cluster: "other" });
+  assert.ok(await removeBackup(parts, { id: "20260101T000003Z-L" }));
+});
+
+Deno.test("removeBackup() refuses the only backup, when it ended in the future, too", async () => {
+  const world = new HistoryWorld();
+  world.play({ what: "clock", hours: 400 });
+  world.play({ what: "full", segments: 1 });
+  const store = new MemoryStore();
+  await storeWorld(world, store, "main");
+  const parts = pruneParts(store, { cluster: "main" });
+  const attempt = () => removeBackup(parts, { id: "20260101T000001Z-F" });
+  await refuses(store, attempt, { kind: RunFailedError, message: /is the newest physical one/ });
+});
