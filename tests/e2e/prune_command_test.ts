@@ -2,12 +2,19 @@
 import assert from "node:assert/strict";
 import { DirectoryStore } from "../../src/storage/directory.ts";
 import { HistoryWorld } from "../support/retention/history_world.ts";
-import { keysOf, pruneParts, storeWorld } from "../support/retention/stored_world.ts";
-import { failureOf, runCli } from "../support/run_cli.ts";
+import {
+  keysOf,
+  pruneParts,
+  shiftOf,
+  storeBackup,
+  storeWorld,
+} from "../support/retention/stored_world.ts";
+import { cleanEnvironment, failureOf, programWords, runCli } from "../support/run_cli.ts";
 
 interface Place extends AsyncDisposable {
   readonly env: Record<string, string>;
   readonly store: DirectoryStore;
+  readonly world: HistoryWorld;
 }
 
 /** Four daily full backups, an increment on the third, and a logical one. */
@@ -32,6 +39,7 @@ async function place(): Promise<Place> {
       HOME: folder,
     },
     store,
+    world,
     [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }),
   };
 }
@@ -120,27 +128,47 @@ Deno.test("keep, annotate and delete look after single backups", async () => {
   assert.equal((await run("keep", "--backup-id", "20200101T000000Z-F")).status, 7);
 });
 
+/** Runs it on a terminal, and answers when it asks. */
+async function onTerminal(
+  args: readonly string[],
+  { env, word, before = () => Promise.resolve() }: {
+    readonly env: Readonly<Record<string, string>>;
+    readonly word: string;
+    /** Done while it waits for the answer. */
+    readonly before?: () => Promise<void>;
+  },
+): Promise<{ readonly text: string; readonly code: number }> {
+  const words = [...programWords(), ...args, "--no-color"];
+  const line = words.map((text) => `'${text}'`).join(" ");
+  const child = new Deno.Command("script", {
+    args: ["-q", "-e", "-c", line, "/dev/null"],
+    env: { ...cleanEnvironment(), ...env, TERM: "xterm" },
+    clearEnv: true,
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const writer = child.stdin.getWriter();
+  let text = "";
+  let asked = false;
+  for await (const part of child.stdout.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    if (asked || !text.includes("[y/N]")) continue;
+    asked = true;
+    await before();
+    await writer.write(new TextEncoder().encode(`${word}\n`));
+  }
+  const { code } = await child.status;
+  await writer.close().catch(() => {});
+  return { text, code };
+}
+
 Deno.test("prune asks on a terminal, and no means no", async () => {
   await using here = await place();
   const before = await keysOf(here.store, "main");
   const { env } = here;
-  const answer = async (word: string) => {
-    const { programWords, cleanEnvironment } = await import("../support/run_cli.ts");
-    const words = [...programWords(), "prune", "--policy", "last-retain=2", "--no-color"];
-    const line = words.map((text) => `'${text}'`).join(" ");
-    const child = new Deno.Command("script", {
-      args: ["-q", "-e", "-c", line, "/dev/null"],
-      env: { ...cleanEnvironment(), ...env, TERM: "xterm" },
-      clearEnv: true,
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(`${word}\n`));
-    const { stdout, code } = await child.output().finally(() => writer.close().catch(() => {}));
-    return { text: new TextDecoder().decode(stdout), code };
-  };
+  const answer = (word: string) =>
+    onTerminal(["prune", "--policy", "last-retain=2"], { env, word });
   const no = await answer("n");
   assert.match(no.text, /Remove 2 backups and \d+ WAL segments, .*\? \[y\/N\]/);
   assert.match(no.text, /nothing was removed/);
@@ -148,4 +176,25 @@ Deno.test("prune asks on a terminal, and no means no", async () => {
   const yes = await answer("y");
   assert.equal(yes.code, 0, yes.text);
   assert.ok((await keysOf(here.store, "main")).length < before.length);
+});
+
+Deno.test("delete removes no more than was agreed to", async () => {
+  await using here = await place();
+  const { env, store, world } = here;
+  const line = ["delete", "--backup-id", FIRST, "--force"];
+  let then: readonly string[] = [];
+  const before = async () => {
+    world.play({ what: "increment", pick: 0, segments: 1 });
+    const [system, backup] = [world.current, world.current.backups.at(-1)!];
+    await storeBackup(backup, { system, store, cluster: "main", shift: shiftOf(world) });
+    then = await keysOf(store, "main");
+  };
+  const late = await onTerminal(line, { env, word: "y", before });
+  assert.match(late.text, /Remove 1 backup, .*\? \[y\/N\]/);
+  assert.match(late.text, /has changed since the plan was shown; nothing is removed/);
+  assert.equal(late.code, 1);
+  assert.deepEqual(await keysOf(store, "main"), then);
+  const again = await onTerminal(line, { env, word: "y" });
+  assert.match(again.text, /Remove 2 backups, /);
+  assert.equal(again.code, 0, again.text);
 });

@@ -1,5 +1,6 @@
 import { planRemoveBackup, removeBackup } from "../../engine/retention/remove_backup.ts";
 import type { PruneParts, Removal } from "../../engine/retention/prune_parts.ts";
+import { refuseOther } from "../agreed_removal.ts";
 import { askYes, canAsk } from "../ask_yes.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
@@ -31,10 +32,7 @@ export const deleteBackup: Command<Line> = async (line, context) => {
     work: () =>
       withRemovalParts({
         ...{ session, context, dryRun: false },
-        work: async (parts) => {
-          if (!await isAgreed(parts, { options, line, context })) return undefined;
-          return (await removeBackup(parts, options))?.removal;
-        },
+        work: (parts) => removeAsAgreed(parts, { options, line, context }),
       }),
     result: (removal) => ({ storedBytes: removal?.freedBytes ?? 0 }),
   });
@@ -43,21 +41,24 @@ export const deleteBackup: Command<Line> = async (line, context) => {
   return 0;
 };
 
-async function isAgreed(
+/** Undefined when the answer was no. */
+async function removeAsAgreed(
   parts: PruneParts,
   { options, line, context }: {
     readonly options: Parameters<typeof planRemoveBackup>[1];
     readonly line: Line;
     readonly context: Context;
   },
-): Promise<boolean> {
+): Promise<Removal | undefined> {
   const { terminal } = context;
-  if (line.yes || !canAsk(terminal)) return true;
+  if (line.yes || !canAsk(terminal)) return (await removeBackup(parts, options))?.removal;
   const shown = await planRemoveBackup(parts, options);
   terminal.stderr.write(
     removalText(shown, { color: terminal.stderr.color, width: terminal.stderr.columns() }),
   );
-  return await askYes(`Remove ${removalSummary(shown)}?`, context);
+  if (!await askYes(`Remove ${removalSummary(shown)}?`, context)) return undefined;
+  const confirm = (removal: Removal) => refuseOther(removal, shown);
+  return (await removeBackup(parts, { ...options, confirm }))?.removal;
 }
 
 function print(

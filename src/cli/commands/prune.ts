@@ -1,12 +1,12 @@
-import { RunFailedError, UsageError } from "../../domain/errors.ts";
+import { UsageError } from "../../domain/errors.ts";
 import { parseRetentionPolicy, type RetentionPolicy } from "../../domain/retention_policy.ts";
 import { PruneEngine } from "../../engine/retention/prune_engine.ts";
 import type {
   PruneOptions,
   PruneParts,
-  Removal,
   RemovalReport,
 } from "../../engine/retention/prune_parts.ts";
+import { refuseOther } from "../agreed_removal.ts";
 import { askYes, canAsk } from "../ask_yes.ts";
 import { type Command, type Context, printResult } from "../context.ts";
 import type { CommandOf } from "../grammar/grammar.ts";
@@ -96,20 +96,6 @@ async function removeAsAgreed(
   const what = removalSummary(shown);
   if (what !== undefined && !await askYes(`Remove ${what}?`, context)) return undefined;
   return await engine.run({ ...options, confirm: (removal) => refuseOther(removal, shown) });
-}
-
-/** @throws {RunFailedError} when more would go than was agreed to. */
-function refuseOther({ remove, leftovers }: Removal, shown: Removal): true {
-  const agreed = new Set([
-    ...shown.remove.map(({ backup }) => backup.id),
-    ...shown.leftovers.map(({ id }) => id),
-  ]);
-  const ids = [...remove.map(({ backup }) => backup.id), ...leftovers.map(({ id }) => id)];
-  if (ids.every((id) => agreed.has(id))) return true;
-  throw new RunFailedError(
-    "the repository has changed since the plan was shown; nothing is removed",
-    "run the command again",
-  );
 }
 
 function sayNoPolicy({ context, session }: Run): number {
