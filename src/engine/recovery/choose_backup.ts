@@ -68,7 +68,7 @@ export interface ChooseOptions {
  */
 export function chooseBackup(view: ArchiveView, options: ChooseOptions): RecoveryPlan {
   const { request, backup } = options;
-  const offered = backup ? [backup] : byStopLsn(view.backups).toReversed();
+  const offered = backup ? [backup] : newestFirst(view, request);
   const candidates = candidatesOf(view, { ...options, offered });
   const tried = new Set(candidates.map(({ history }) => history.timeline));
   const early = candidates.filter((candidate) => endedBefore(candidate.backup, request));
@@ -169,8 +169,13 @@ function walEnd(backup: BackupManifest): { readonly timeline: number; readonly l
   return { timeline, lsn: stopLsn };
 }
 
-function byStopLsn(backups: readonly BackupManifest[]): readonly BackupManifest[] {
-  return backups.toSorted((a, b) => walBackup(a).stopLsn < walBackup(b).stopLsn ? -1 : 1);
+/** On one branch the position tells; across branches only the clock: positions come again. */
+function newestFirst(
+  { backups }: ArchiveView,
+  { timeline }: RecoveryRequest,
+): readonly BackupManifest[] {
+  if (timeline === "current") return backups.toReversed();
+  return backups.toSorted((a, b) => walBackup(a).stopLsn < walBackup(b).stopLsn ? 1 : -1);
 }
 
 function historyOf(view: ArchiveView, timeline: number): TimelineHistory {

@@ -167,6 +167,25 @@ for (const [what, view, texts, [id, timeline, from, to]] of chosen) {
   });
 }
 
+Deno.test("chooseBackup() takes the newest backup by the clock, whatever branch it is on", () => {
+  // Timeline 1 was backed up at a later position, and given up; timeline 2 was backed up after that.
+  const given = backupOf("20261123T000900Z-F", { start: at(11, 40), stop: at(11, 90), minutes: 9 });
+  const newest = backupOf("20261123T001300Z-F", {
+    ...{ timeline: 2, start: at(6, 40), stop: at(6, 90), minutes: 13 },
+  });
+  const view = archiveOf({
+    runs: [[1, 2, 12], [2, 5, 14]],
+    histories: [historyOf(2, [1, at(5, 300)])],
+    backups: [FIRST, given, newest],
+  });
+  for (const target of [{ immediate: true }, { latest: true }, { to: iso(13.5) }]) {
+    const plan = choose(view, { ...target, timeline: "current" });
+    assert.deepEqual([plan.backup.id, plan.timeline], [newest.id, 2], JSON.stringify(target));
+  }
+  const early = choose(view, { to: iso(9.5), timeline: "current" });
+  assert.deepEqual([early.backup.id, early.timeline], [given.id, 1]);
+});
+
 /** Archiving began with segment 3. */
 const BEFORE = archiveOf({ runs: [[1, 3, 9]], backups: [FIRST] });
 
