@@ -349,7 +349,30 @@ for (const major of clusterMajors()) {
       assert.equal((await rig.run("wal verify")).status, 8);
       assert.equal((await rig.run("wal verify --timeline 3")).status, 0);
     });
+
+    await t.step(
+      "a branch whose segments are lost is not taken for the one that it left",
+      async () => {
+        const log = `${rig.program.folder}/repository`;
+        for (const name of await storedFiles(log, /^00000003.*\.zst$/)) await removeFile(log, name);
+        const refused = await rig.run(`restore --latest --destination ${rig.program.folder}/lost`);
+        assert.equal(refused.status, 7, refused.stderr);
+        assert.match(refused.stderr, /would go on with timeline 2 in its place, past 0\//);
+        const instead = /--timeline 2 --to-lsn \S+ --exclusive/.exec(refused.stderr)![0];
+        assert.deepEqual(await rig.restoredRows(instead), rig.at(103).rows, instead);
+      },
+    );
   });
+}
+
+async function storedFiles(folder: string, pattern: RegExp): Promise<string[]> {
+  const entries = await Array.fromAsync(Deno.readDir(folder));
+  const found = await Promise.all(
+    entries.map(({ name, isDirectory }) =>
+      isDirectory ? storedFiles(`${folder}/${name}`, pattern) : pattern.test(name) ? [name] : []
+    ),
+  );
+  return found.flat();
 }
 
 async function removeFile(folder: string, name: string): Promise<void> {

@@ -10,6 +10,7 @@
  */
 import type { BackupManifest } from "../../catalog/catalog.ts";
 import { NothingMatchesError } from "../../domain/errors.ts";
+import { formatLsn } from "../../domain/lsn.ts";
 import type { TimelineHistory } from "../../domain/timeline_history.ts";
 import { rootHistory } from "../../domain/timeline_history.ts";
 import { isOnHistory, timelineOfSegment } from "../../domain/timeline_path.ts";
@@ -24,7 +25,7 @@ import { walBackup } from "./archive_view.ts";
 import type { LogPath } from "./log_path.ts";
 import { storedBytesBetween } from "./log_path.ts";
 import { otherBranches, timelinesWith } from "./other_branches.ts";
-import { type Candidate, reachTarget, type Unreached } from "./reach_target.ts";
+import { type Candidate, goesAstray, reachTarget, type Unreached } from "./reach_target.ts";
 import type { RecoveryRequest } from "./recovery_target.ts";
 import { describeTarget } from "./recovery_target.ts";
 import { isoTime, microsOf } from "./recovery_time.ts";
@@ -83,8 +84,8 @@ export function chooseBackup(view: ArchiveView, options: ChooseOptions): Recover
     reason ??= path;
   }
   const alone = request.target.kind === "immediate" ? OPENS_ALONE : "";
-  const { why, mayGoOn } = reason!;
-  throw refusal(view, { ...options, tried, mayGoOn, message: `${why}${alone}` });
+  const { why, ...more } = reason!;
+  throw refusal(view, { ...options, ...more, tried, message: `${why}${alone}` });
 }
 
 const OPENS_ALONE = "; a restore without any target opens it at its end all the same";
@@ -145,7 +146,14 @@ function notes(candidate: Candidate, path: LogPath): readonly string[] {
         "PostgreSQL will not find it; choose an older one with --backup-id",
     );
   }
-  if (path.gap && target.kind !== "immediate" && target.kind !== "lsn") {
+  const astray = target.kind === "time" ? goesAstray(candidate, path) : undefined;
+  if (astray) {
+    found.push(
+      `WAL segment ${astray.segment} is not archived: PostgreSQL would read what timeline ` +
+        `${astray.timeline} wrote in its place, also past ${formatLsn(astray.switchLsn)}, where ` +
+        `timeline ${candidate.history.timeline} left it`,
+    );
+  } else if (path.gap && target.kind !== "immediate" && target.kind !== "lsn") {
     const { fromWal } = namedGap(path.gap, candidate.view.segmentBytes);
     found.push(`the log breaks off at ${fromWal}: recovery stops with FATAL if it gets there`);
   }
@@ -227,12 +235,13 @@ function tooEarly({ target }: RecoveryRequest, oldest: BackupManifest): string {
 
 function refusal(
   view: ArchiveView,
-  { request, backup, tried, message, mayGoOn = false }: ChooseOptions & {
+  { request, backup, tried, message, mayGoOn = false, instead }: ChooseOptions & {
     /** The timelines that do not reach the target. */
     readonly tried: ReadonlySet<number>;
     readonly message: string;
     /** The target may lie in what is not archived yet. */
     readonly mayGoOn?: boolean;
+    readonly instead?: string;
   },
 ): NothingMatchesError {
   const { windows } = restorableWindows(view);
@@ -242,6 +251,7 @@ function refusal(
     ? ""
     : `${holding.map((timeline) => `--timeline ${timeline}`).join(" or ")} reaches it; `;
   const more = mayGoOn && holding.length === 0 ? `; ${ARCHIVES_MORE}` : "";
-  const hint = `${found}can be restored: ${describeWindows(windows)}${more}`;
+  const other = instead === undefined ? "" : `${instead}; `;
+  const hint = `${found}${other}can be restored: ${describeWindows(windows)}${more}`;
   return new NothingMatchesError(message, hint);
 }

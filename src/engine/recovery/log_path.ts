@@ -1,7 +1,8 @@
+import type { Lsn } from "../../domain/lsn.ts";
 import type { TimelineHistory } from "../../domain/timeline_history.ts";
 import { timelineStart } from "../../domain/timeline_history.ts";
 import { timelineOfSegment } from "../../domain/timeline_path.ts";
-import { segmentNumber } from "../../domain/wal.ts";
+import { segmentName, segmentNumber } from "../../domain/wal.ts";
 import type { WalGap } from "../../domain/wal_windows.ts";
 import type { ArchiveView, SegmentRun } from "./archive_view.ts";
 
@@ -14,6 +15,15 @@ export interface LogPath {
   readonly endStoredAt: Date | undefined;
   /** What is missing behind `last`, when the archive goes on behind that. */
   readonly gap: WalGap | undefined;
+}
+
+/** A timeline that a history has left, and where. */
+export interface Astray {
+  /** Absent under the history's own name. */
+  readonly segment: string;
+  readonly timeline: number;
+  /** What it wrote from here on is none of the history's. */
+  readonly switchLsn: Lsn;
 }
 
 /** The part of the log that one timeline gives to a history, in segments, both ends included. */
@@ -36,6 +46,32 @@ export function walkLog(view: ArchiveView, history: TimelineHistory, first: numb
   const behind = nextArchived(view, history, next);
   const gap = behind === undefined ? undefined : gapBefore(view, history, { next, behind });
   return { first, last: next - 1, endStoredAt, gap };
+}
+
+/**
+ * The timeline that PostgreSQL would go on with behind the end of a path: where a segment is absent,
+ * it takes one of that number of any older timeline of the history, down to the one that it reads,
+ * and all of that. src/backend/access/transam/xlogrecovery.c, XLogFileReadAnyTLI
+ */
+export function astrayBehind(
+  view: ArchiveView,
+  history: TimelineHistory,
+  { last, timeline }: {
+    readonly last: number;
+    /** That the backup is on. */
+    readonly timeline: number;
+  },
+): Astray | undefined {
+  const next = last + 1;
+  const wanted = timelineOfSegment(history, next, view.segmentBytes);
+  const reading = Math.max(timeline, timelineOfSegment(history, last, view.segmentBytes));
+  const found = history.ancestors.findLast((older) =>
+    reading <= older.timeline && older.timeline < wanted &&
+    view.runs.get(older.timeline)?.some((run) => run.first <= next && next <= run.last)
+  );
+  if (!found) return undefined;
+  const { timeline: other, switchLsn } = found;
+  return { segment: segmentName(wanted, next, view.segmentBytes), timeline: other, switchLsn };
 }
 
 /** About how many stored bytes the segments from `first` to `last` along `history` are. */

@@ -1,10 +1,11 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
+import { formatLsn } from "../../domain/lsn.ts";
 import type { TimelineHistory } from "../../domain/timeline_history.ts";
 import { lastSegmentNumber, segmentNumber } from "../../domain/wal.ts";
 import type { ArchiveView } from "./archive_view.ts";
 import { walBackup } from "./archive_view.ts";
 import type { LogPath } from "./log_path.ts";
-import { walkLog } from "./log_path.ts";
+import { type Astray, astrayBehind, walkLog } from "./log_path.ts";
 import type { RecoveryRequest } from "./recovery_target.ts";
 import { describeTarget } from "./recovery_target.ts";
 import { microsOf } from "./recovery_time.ts";
@@ -27,6 +28,8 @@ export interface Unreached {
   readonly why: string;
   /** The log may go on behind what is archived: nothing on the way is missing. */
   readonly mayGoOn: boolean;
+  /** What else can be asked for. */
+  readonly instead?: string;
 }
 
 /** The log that recovery would read, or why the target cannot be on it. */
@@ -36,7 +39,17 @@ export function reachTarget(candidate: Candidate): LogPath | Unreached {
   const { request: { target } } = candidate;
   if (target.kind === "latest" && path.gap) return throughGap(candidate, path);
   if (target.kind === "lsn") return reachLsn(candidate, { path, lsn: target.lsn });
-  return target.kind === "time" ? reachTime(candidate, { path, micros: target.micros }) : path;
+  if (target.kind === "time") return reachTime(candidate, { path, micros: target.micros });
+  const astray = target.kind === "immediate" ? undefined : goesAstray(candidate, path);
+  return astray ? throughOther(candidate, astray) : path;
+}
+
+/** The branch that recovery would get onto behind the end of its own. */
+export function goesAstray(
+  { view, history, backup }: Candidate,
+  { last }: LogPath,
+): Astray | undefined {
+  return astrayBehind(view, history, { last, timeline: walBackup(backup).timeline });
 }
 
 /**
@@ -77,8 +90,11 @@ function reachTime(
     );
   }
   const end = path.endStoredAt;
-  if (!end || micros <= microsOf(end) + CLOCK_SLACK_MICROS) return path;
+  const astray = goesAstray(candidate, path);
+  const slack = astray ? 0n : CLOCK_SLACK_MICROS;
+  if (!end || micros <= microsOf(end) + slack) return path;
   if (path.gap) return throughGap(candidate, path);
+  if (astray) return throughOther(candidate, astray);
   return outside(
     candidate,
     `is behind the end of the archive, whose newest segment was stored at ${end.toISOString()}`,
@@ -96,4 +112,19 @@ function throughGap({ view, request, backup }: Candidate, { gap }: LogPath): Unr
     : `WAL segments ${fromWal} to ${toWal} are missing`;
   const why = `${missing} between backup ${backup.id} and ${describeTarget(request.target)}`;
   return { why, mayGoOn: false };
+}
+
+function throughOther(
+  { history }: Candidate,
+  { segment, timeline, switchLsn }: Astray,
+): Unreached {
+  const lsn = formatLsn(switchLsn);
+  return {
+    why: `WAL segment ${segment} is not archived, and PostgreSQL would go on with timeline ` +
+      `${timeline} in its place, past ${lsn}, where timeline ${history.timeline} left it`,
+    mayGoOn: false,
+    instead: `--timeline ${timeline} follows that one, --timeline ${timeline} --to-lsn ${lsn} ` +
+      "--exclusive ends where they part; SELECT pg_switch_wal() on the server of timeline " +
+      `${history.timeline}, if it still runs, archives what it has written`,
+  };
 }

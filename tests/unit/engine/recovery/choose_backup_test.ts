@@ -6,7 +6,7 @@ import { rootHistory } from "../../../../src/domain/timeline_history.ts";
 import { isOnHistory, timelineOfSegment } from "../../../../src/domain/timeline_path.ts";
 import { lastSegmentNumber, segmentNumber } from "../../../../src/domain/wal.ts";
 import type { ArchiveView } from "../../../../src/engine/recovery/archive_view.ts";
-import { chooseBackup } from "../../../../src/engine/recovery/choose_backup.ts";
+import { chooseBackup, type RecoveryPlan } from "../../../../src/engine/recovery/choose_backup.ts";
 import { planRecovery } from "../../../../src/engine/recovery/plan_recovery.ts";
 import type { RecoveryTexts } from "../../../../src/engine/recovery/recovery_target.ts";
 import { parseRecoveryRequest } from "../../../../src/engine/recovery/recovery_target.ts";
@@ -472,4 +472,61 @@ Deno.test("chooseBackup() reaches an LSN exactly when some backup can (fast-chec
     { numRuns: 600 },
   );
   assert.ok(reached > 60 && refused > 60, `${reached} reached, ${refused} refused`);
+});
+
+/** Which segments PostgreSQL replays, as XLogFileReadAnyTLI asks for them; undefined: it stops with FATAL. */
+function replayed(view: ArchiveView, { backup, timeline }: RecoveryPlan): string[] | undefined {
+  const { ancestors } = view.histories.get(timeline)?.history ?? rootHistory(timeline);
+  const begins = [0n, ...ancestors.map(({ switchLsn }) => switchLsn)];
+  const branches = [...ancestors.map(({ timeline }) => timeline), timeline]
+    .map((timeline, index) => ({ timeline, first: segmentNumber(begins[index]!, SEGMENT_BYTES) }))
+    .toReversed();
+  const stop = lastSegmentNumber(parseLsn(backup.stopLsn!), SEGMENT_BYTES);
+  const runs = (timeline: number) => view.runs.get(timeline) ?? [];
+  const names: string[] = [];
+  let reading = 0;
+  for (let next = segmentNumber(parseLsn(backup.startLsn!), SEGMENT_BYTES);; next += 1) {
+    let found: number | undefined;
+    for (const { timeline, first } of branches) {
+      if (timeline < reading) break;
+      if (next < first) continue;
+      const archived = runs(timeline).some(({ first, last }) => first <= next && next <= last);
+      if (!archived && runs(timeline).some(({ last }) => last > next)) return undefined; // a gap
+      if (!archived && (timeline !== backup.timeline || next > stop)) continue; // its own WAL
+      found = timeline;
+      break;
+    }
+    if (found === undefined) return names;
+    reading = found;
+    names.push(walName(found, next));
+  }
+}
+
+Deno.test("chooseBackup() plans what PostgreSQL replays to the end, on no other branch (fast-check)", () => {
+  let [planned, refused] = [0, 0];
+  fc.assert(
+    fc.property(anyArchive, fc.integer({ min: 1, max: 3 }), (view, timeline) => {
+      for (const target of [{ latest: true }, { toXid: "742" }] as const) {
+        let plan: RecoveryPlan;
+        try {
+          plan = choose(view, { ...target, timeline: String(timeline) });
+        } catch (error) {
+          if (!(error instanceof NothingMatchesError)) throw error;
+          refused += 1;
+          continue;
+        }
+        planned += 1;
+        const names = replayed(view, plan);
+        if (names === undefined && target.toXid) continue; // a gap: the plan has a note
+        const { history = rootHistory(timeline) } = view.histories.get(timeline) ?? {};
+        const own = Array.from({ length: plan.wal.segments }, (_, step) => {
+          const number = segmentNumber(parseLsn(plan.backup.startLsn!), SEGMENT_BYTES) + step;
+          return walName(timelineOfSegment(history, number, SEGMENT_BYTES), number);
+        });
+        assert.deepEqual(names, own);
+      }
+    }),
+    { numRuns: 600 },
+  );
+  assert.ok(planned > 60 && refused > 60, `${planned} planned, ${refused} refused`);
 });

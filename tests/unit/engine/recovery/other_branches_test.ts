@@ -4,7 +4,7 @@ import type { ArchiveView } from "../../../../src/engine/recovery/archive_view.t
 import { chooseBackup } from "../../../../src/engine/recovery/choose_backup.ts";
 import type { RecoveryTexts } from "../../../../src/engine/recovery/recovery_target.ts";
 import { parseRecoveryRequest } from "../../../../src/engine/recovery/recovery_target.ts";
-import { archiveOf, at, backupOf, historyOf, minute } from "../../../support/archives.ts";
+import { archiveOf, at, backupOf, historyOf, minute, walName } from "../../../support/archives.ts";
 
 const FIRST = backupOf("20261123T000100Z-F", { start: at(2, 40), stop: at(2, 300), minutes: 2 });
 const SECOND = backupOf("20261123T000600Z-F", { start: at(7, 40), stop: at(8, 16), minutes: 8 });
@@ -42,10 +42,29 @@ Deno.test("chooseBackup() tells of a branch that was archived longer than the la
   assert.deepEqual(choose(newer, { latest: true }).notes, []);
 });
 
-Deno.test("chooseBackup() tells so when nothing but the history of the latest timeline is archived", () => {
+Deno.test("chooseBackup() refuses a branch without its first segment, where PostgreSQL would take another's", () => {
   const view = archiveOf({ ...PARTS, runs: [[1, 2, 12]] });
-  assert.deepEqual(choose(view, { latest: true }).notes, [GOES_ON]);
+  for (const texts of [{ latest: true }, { standby: true }, { toXid: "742" }, { toName: "x" }]) {
+    assert.throws(() => choose(view, texts), {
+      message: "WAL segment 000000020000000000000005 is not archived, and PostgreSQL would go on " +
+        "with timeline 1 in its place, past 0/500012C, where timeline 2 left it",
+      hint:
+        /^--timeline 1 follows that one, --timeline 1 --to-lsn 0\/500012C --exclusive ends where/,
+    });
+    assert.equal(choose(view, { ...texts, timeline: "1" }).timeline, 1);
+  }
+  const parted = { toLsn: "0/500012C", exclusive: true, timeline: "1" };
+  assert.equal(choose(view, parted).wal.to, walName(1, 5));
   assert.throws(() => choose(view, { to: iso(9) }), { hint: /^--timeline 1 reaches it; / });
+  assert.throws(() => choose(view, { to: iso(5.1) }), { message: /would go on with timeline 1/ });
+  const early = choose(view, { to: iso(4.5) }); // the history was archived in minute 5
+  assert.match(early.notes.join(), /PostgreSQL would read what timeline 1 wrote in its place/);
+  assert.equal(choose(view, { toLsn: formatLsn(at(4, 1)) }).timeline, 2);
+  assert.equal(choose(view, { immediate: true, timeline: "2" }).timeline, 2);
+  // Nothing of timeline 1 leads astray: it ends before the fork, or 2 has begun.
+  for (const runs of [[[1, 2, 4]], [[1, 2, 12], [2, 5, 5]]] as const) {
+    assert.equal(choose(archiveOf({ ...PARTS, runs }), { latest: true }).timeline, 2);
+  }
 });
 
 Deno.test("chooseBackup() names the timeline that reaches what the latest one does not", () => {
