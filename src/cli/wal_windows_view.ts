@@ -39,7 +39,7 @@ export function windowTable(
   look: TableOptions,
 ): string {
   const rows = windows.map((window) => [
-    timeText(window.from),
+    timeText(fromSecond(window)),
     window.fromLsn === window.toLsn ? "the same moment" : timeText(window.to),
     String(window.timeline),
     String(window.backupIds.length),
@@ -49,6 +49,12 @@ export function windowTable(
     `missing: WAL ${fromWal === toWal ? fromWal : `${fromWal} to ${toWal}`}\n`
   );
   return (rows.length === 0 ? "" : formatTable(COLUMNS, rows, look)) + lines.join("");
+}
+
+/** The first whole second of a window: what is shown can be asked for. */
+function fromSecond({ from, to }: ReportedWindow): Date | undefined {
+  const second = from && new Date(Math.ceil(from.getTime() / 1000) * 1000);
+  return second && to && second <= to ? second : from;
 }
 
 function timeText(time: Date | undefined): string {

@@ -12,6 +12,7 @@ import type { RestorableWindow, WalGap } from "../../domain/wal_windows.ts";
 import { coverTimelines } from "../../domain/wal_windows.ts";
 import type { ArchiveView } from "./archive_view.ts";
 import { walArchive, walBackup } from "./archive_view.ts";
+import { isoTime, microsOf } from "./recovery_time.ts";
 
 /** A window with the times that are known of it. */
 export interface TimedWindow extends RestorableWindow {
@@ -87,8 +88,9 @@ function describeWindow({ timeline, fromLsn, toLsn, from, to }: TimedWindow): st
   return `timeline ${timeline} from ${start} to ${timeText(to)}${formatLsn(toLsn)}`;
 }
 
+/** To the millisecond: who asks for the very moment that is named must get it. */
 function timeText(time: Date | undefined): string {
-  return time ? `${time.toISOString().replace(/\.\d+Z$/, "Z")} = ` : "";
+  return time ? `${isoTime(microsOf(time))} = ` : "";
 }
 
 function timed(view: ArchiveView, window: RestorableWindow): TimedWindow {

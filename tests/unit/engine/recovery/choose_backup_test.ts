@@ -301,6 +301,18 @@ Deno.test("chooseBackup() names the windows of a holed archive", () => {
   });
 });
 
+Deno.test("chooseBackup() names a first moment that it takes", () => {
+  const backup = backupOf(FIRST.id, { start: at(2, 40), stop: at(2, 300), minutes: 2.0053 });
+  const view = archiveOf({ runs: [[1, 2, 12]], backups: [backup] });
+  assert.throws(() => choose(view, { to: iso(0) }), (error) => {
+    assert.ok(error instanceof NothingMatchesError);
+    const to = / from (\S+) = /.exec(error.hint!)![1]!;
+    assert.equal(to, "2026-11-23T00:02:00.318Z");
+    assert.equal(choose(view, { to }).backup.id, backup.id);
+    return true;
+  });
+});
+
 Deno.test("chooseBackup() names pg_switch_wal() for what may only not be archived yet", () => {
   const remedy = /; SELECT pg_switch_wal\(\) on the server, if it still runs, archives what/;
   for (const texts of [{ to: iso(30) }, { toLsn: formatLsn(at(14)) }]) {
