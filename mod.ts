@@ -106,6 +106,7 @@ export {
   type MetadataOptions,
 } from "./src/catalog/metadata_manager.ts";
 export { openRepository, type RepositoryOptions } from "./src/catalog/repository.ts";
+export type { RepositoryMemory } from "./src/catalog/repository_memory.ts";
 export type { Signatures } from "./src/catalog/signatures.ts";
 export type {
   BackupStatement,

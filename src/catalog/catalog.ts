@@ -59,6 +59,8 @@ export interface BackupsOptions {
   readonly onForeign?: (path: string) => void;
   /** False: `objects` are left out, so that memory does not grow with them. @default {true} */
   readonly withObjects?: boolean;
+  /** A repository that nobody has begun yet has no backups. @default {false} */
+  readonly mayBeNone?: boolean;
   /** Gives the call up. */
   readonly signal?: AbortSignal;
 }
@@ -73,7 +75,7 @@ export interface Repository {
   /**
    * Makes sure that repository.json is there and readable; creates it on first use.
    *
-   * @throws {RepositoryError} when it is of a newer format.
+   * @throws {RepositoryError} when it is of a newer format, or was there once and is gone.
    */
   prepare(signal?: AbortSignal): Promise<void>;
 
@@ -81,7 +83,7 @@ export interface Repository {
    * Every committed backup, by stop time, oldest first. Unreadable manifests are passed to
    * `onUnreadable` and left out.
    *
-   * @throws {RepositoryError} when there is no repository.
+   * @throws {RepositoryError} when there is no repository and that is not allowed, or none any more.
    */
   backups(options?: BackupsOptions): Promise<readonly BackupManifest[]>;
 

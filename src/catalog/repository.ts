@@ -30,6 +30,7 @@ import { parseManifest } from "./parse_manifest.ts";
 import { withOpenedPart, withSealedPart } from "./private_part.ts";
 import { decodeUtf8, readObject, readTextObject } from "./read_object.ts";
 import { createHeader, readHeader } from "./repository_header.ts";
+import { repositoryGone, type RepositoryMemory } from "./repository_memory.ts";
 import type { Signatures } from "./signatures.ts";
 import { refuseUnsigned } from "./signed_statement.ts";
 import { stableJson } from "./stable_json.ts";
@@ -55,6 +56,8 @@ export interface RepositoryOptions {
   readonly opener?: ObjectOpener;
   /** Signs what is committed, and refuses what nobody signed. */
   readonly signatures?: Signatures;
+  /** Keeps a repository that is gone from being begun anew. */
+  readonly memory?: RepositoryMemory;
 }
 
 /**
@@ -73,11 +76,12 @@ class StoreRepository implements Repository {
   readonly #sealer: ObjectSealer | undefined;
   readonly #opener: ObjectOpener | undefined;
   readonly #signatures: Signatures | undefined;
+  readonly #memory: RepositoryMemory | undefined;
   readonly #clock: Clock;
 
   constructor(
     store: ObjectStore,
-    { cluster, clock = systemClock, sealer, opener, signatures }: RepositoryOptions,
+    { cluster, clock = systemClock, sealer, opener, signatures, memory }: RepositoryOptions,
   ) {
     this.cluster = checkLabel("the cluster's name", cluster);
     this.location = `${store.location.replace(/\/+$/, "")}/${cluster}`;
@@ -85,14 +89,16 @@ class StoreRepository implements Repository {
     this.#sealer = sealer;
     this.#opener = opener;
     this.#signatures = signatures;
+    this.#memory = memory;
     this.#clock = clock;
   }
 
   async prepare(signal?: AbortSignal): Promise<void> {
     const options = reading(signal);
-    if (await readHeader(this.#store, this.cluster, options)) return;
+    if (await readHeader(this.#store, this.cluster, options)) return this.#memory?.remember();
+    if (this.#memory?.isKnown()) throw repositoryGone(this.location, this.#memory);
     await createHeader(this.#store, this.cluster, { ...options, createdAt: this.#clock.now() });
-    if (await readHeader(this.#store, this.cluster, options)) return;
+    if (await readHeader(this.#store, this.cluster, options)) return this.#memory?.remember();
     throw new RepositoryError(
       `${this.location}/repository.json was written and is not there`,
       "is something removing objects at once, such as a lifecycle rule?",
@@ -203,7 +209,7 @@ class StoreRepository implements Repository {
    */
   async #manifestKeys(
     signal?: AbortSignal,
-    { onUnreadable, onUnfinished, onForeign }: BackupsOptions = {},
+    { onUnreadable, onUnfinished, onForeign, mayBeNone = false }: BackupsOptions = {},
   ): Promise<ManifestKey[]> {
     const head = await readHeader(this.#store, this.cluster, reading(signal));
     const onMisplaced = (key: string) =>
@@ -217,6 +223,8 @@ class StoreRepository implements Repository {
       }),
     );
     if (head || keys.length > 0) return keys;
+    if (this.#memory?.isKnown()) throw repositoryGone(this.location, this.#memory);
+    if (mayBeNone) return keys;
     throw new RepositoryError(
       `there is no repository at ${this.location}`,
       "are the bucket, the prefix and the cluster's name right? The first backup creates it",

@@ -1,7 +1,6 @@
 import type { BackupManifest, Repository, UnreadableBackup } from "../catalog/catalog.ts";
 import type { Config } from "../config/config.ts";
 import { formatBytes } from "../domain/bytes.ts";
-import { RepositoryError } from "../domain/errors.ts";
 import type { ObjectStore } from "../storage/storage.ts";
 import { attempt, type Check, failed, ok, warning } from "./checks.ts";
 import type { Context } from "./context.ts";
@@ -73,20 +72,14 @@ async function* newestBackups(
   const found: BackupManifest[] = [];
   const failure = await attempt("backups", async () => {
     const onUnreadable = (backup: UnreadableBackup) => void unreadable.push(backup);
-    const options = { onUnreadable, signal: context.signal };
-    found.push(...await catalog.backups(options).catch(noneYet));
+    const options = { onUnreadable, mayBeNone: true, signal: context.signal };
+    found.push(...await catalog.backups(options));
     return stateOf(found, unreadable);
   });
   yield failure;
   if (failure.state === "failed") return;
   const now = context.clock.now();
   yield newestFull(found.findLast(({ kind }) => kind === "full"), { config, now });
-}
-
-/** Before the first backup there is no repository. */
-function noneYet(error: unknown): readonly BackupManifest[] {
-  if (error instanceof RepositoryError) return [];
-  throw error;
 }
 
 function stateOf(

@@ -50,8 +50,8 @@ export async function dryRun(
       await programs.find(name, major);
     }
   }
-  // The first request finds out whether the store answers; its keys do not matter here.
-  for await (const _ of store.list(`${config.cluster}/`, { signal: context.signal })) break;
+  // Whether the store answers, and whether a repository is there or may be begun.
+  await catalog.backups({ mayBeNone: true, withObjects: false, signal: context.signal });
   await store.close?.();
   const chosen = all.filter(({ name }) => options.databases?.includes(name) ?? true);
   const bytes = chosen.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);

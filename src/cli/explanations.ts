@@ -99,7 +99,8 @@ export const EXPLANATIONS: readonly Explanation[] = [
     code: "REPOSITORY",
     status: 10,
     meaning: "There is no repository here, or it has a newer format.",
-    remedy: "Check bucket, prefix and --cluster; for a newer format, upgrade backupctl.",
+    remedy: "Check bucket, prefix and --cluster; for a newer format, upgrade backupctl. One that " +
+      "was there is not begun anew: mount its folder, or remove the file that the hint names.",
   },
   {
     code: "LEASE_HELD",

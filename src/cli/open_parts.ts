@@ -6,6 +6,7 @@
  */
 import type { Repository } from "../catalog/catalog.ts";
 import type { MetadataManager } from "../catalog/metadata_manager.ts";
+import type { RepositoryMemory } from "../catalog/repository_memory.ts";
 import type { Signatures } from "../catalog/signatures.ts";
 import type { CodecPool } from "../codec/codec.ts";
 import type { Config } from "../config/config.ts";
@@ -75,12 +76,22 @@ export async function openCatalog(store: ObjectStore, config: Config): Promise<R
   const { openRepository } = await import("../catalog/repository.ts");
   const { sealer, opener } = config.encryption ? (await import("./seals.ts")).sealsOf(config) : {};
   const signatures = await openSignatures(store, config);
+  const memory = await memoryOf(config);
   return openRepository(store, {
     cluster: config.cluster,
+    ...(memory && { memory }),
     ...(signatures && { signatures }),
     ...(sealer && { sealer }),
     ...(opener && { opener }),
   });
+}
+
+/** Only a folder may be another one than it was: where it was mounted, an empty one is left. */
+async function memoryOf(config: Config): Promise<RepositoryMemory | undefined> {
+  const { type, path } = config.repository;
+  const state = stateFolder(config, Deno.env.toObject());
+  if (type !== "directory" || state === undefined) return undefined;
+  return (await import("./repository_memory.ts")).repositoryMemory(state, path!);
 }
 
 /** What signs and checks signatures; undefined when signing is not configured. */

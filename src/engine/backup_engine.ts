@@ -51,7 +51,6 @@ export class BackupEngine {
   ): Promise<ParentChoice> {
     const { repository, store, server } = this.#parts;
     const identity = await server.identity();
-    await repository.prepare(options.signal);
     const choice = await chooseParent({ repository, store, identity, ...options });
     if ("because" in choice) return choice;
     const { signal } = options;

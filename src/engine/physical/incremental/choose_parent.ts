@@ -52,6 +52,7 @@ export async function chooseParent(
   const unreadable: UnreadableBackup[] = [];
   const backups = await repository.backups({
     onUnreadable: (backup) => void unreadable.push(backup),
+    mayBeNone: true,
     ...(signal && { signal }),
   });
   const own = backups.filter(({ method, systemIdentifier }) =>
