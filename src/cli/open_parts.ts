@@ -6,7 +6,6 @@
  */
 import type { Repository } from "../catalog/catalog.ts";
 import type { MetadataManager } from "../catalog/metadata_manager.ts";
-import type { RepositoryMemory } from "../catalog/repository_memory.ts";
 import type { Signatures } from "../catalog/signatures.ts";
 import type { CodecPool } from "../codec/codec.ts";
 import type { Config } from "../config/config.ts";
@@ -23,6 +22,7 @@ import type {
 import type { Log } from "../log/log.ts";
 import type { ObjectStore } from "../storage/storage.ts";
 import type { Context } from "./context.ts";
+import { stateRoot } from "./wal/private_folder.ts";
 
 /**
  * The object store or folder that the configuration names.
@@ -76,22 +76,14 @@ export async function openCatalog(store: ObjectStore, config: Config): Promise<R
   const { openRepository } = await import("../catalog/repository.ts");
   const { sealer, opener } = config.encryption ? (await import("./seals.ts")).sealsOf(config) : {};
   const signatures = await openSignatures(store, config);
-  const memory = await memoryOf(config);
+  const { memoryOf } = await import("./repository_memory.ts");
   return openRepository(store, {
     cluster: config.cluster,
-    ...(memory && { memory }),
+    ...memoryOf(config, { env: Deno.env.toObject() }),
     ...(signatures && { signatures }),
     ...(sealer && { sealer }),
     ...(opener && { opener }),
   });
-}
-
-/** Only a folder may be another one than it was: where it was mounted, an empty one is left. */
-async function memoryOf(config: Config): Promise<RepositoryMemory | undefined> {
-  const { type, path } = config.repository;
-  const state = stateFolder(config, Deno.env.toObject());
-  if (type !== "directory" || state === undefined) return undefined;
-  return (await import("./repository_memory.ts")).repositoryMemory(state, path!);
 }
 
 /** What signs and checks signatures; undefined when signing is not configured. */
@@ -212,8 +204,6 @@ export async function openMetadata(
 
 /** Where this user's state is kept: runs that wait to be recorded. Undefined when nowhere. */
 export function stateFolder({ cluster }: Config, env: Context["env"]): string | undefined {
-  const base = env["STATE_DIRECTORY"] || env["XDG_STATE_HOME"] ||
-    (env["HOME"] ? `${env["HOME"]}/.local/state` : "");
-  if (base === "") return undefined;
-  return env["STATE_DIRECTORY"] ? `${base}/${cluster}` : `${base}/backupctl/${cluster}`;
+  const root = stateRoot(env);
+  return root && `${root}/${cluster}`;
 }

@@ -124,6 +124,21 @@ Deno.test("wal-push begins no repository in the folder where another one was mou
   assert.equal((await rig.push(two.name, two.bytes, " --new-system")).status, 0);
 });
 
+Deno.test("what wal-push knows of a repository, backups know, and it outlives the spool", async () => {
+  await using rig = await Rig.make();
+  const [one, two] = [makeSegment({ number: 1 }), makeSegment({ number: 2 })];
+  assert.equal((await rig.push(one.name, one.bytes)).status, 0);
+  await Deno.remove(`${rig.env["HOME"]}/.local/state/backupctl/wal`, { recursive: true });
+  await Deno.rename(rig.repository, `${rig.repository}.elsewhere`);
+  await Deno.mkdir(rig.repository);
+  for (const refused of [await rig.push(two.name, two.bytes), await rig.run("status")]) {
+    assert.equal(refused.status, 10, refused.stderr);
+    assert.match(refused.stderr, /there is no repository at .* any more/);
+  }
+  assert.deepEqual([...Deno.readDirSync(rig.repository)], []);
+  assert.equal((await rig.push(two.name, two.bytes, " --new-system")).status, 0);
+});
+
 Deno.test("wal-push is refused when a configuration appears that cannot be read", async () => {
   await using rig = await Rig.make();
   const { name, bytes } = makeSegment();

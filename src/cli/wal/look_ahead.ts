@@ -74,7 +74,7 @@ export async function runLookAhead(
     const opened = await openStoreOf(input);
     const place = { cluster: settings.cluster, systemIdentifier };
     const { conditionalPut } = await prepareRepository(opened, {
-      ...{ settings, place, spool, takeOver: false, signal, log },
+      ...{ settings, env, place, spool, takeOver: false, signal, log },
     });
     const codec = { algorithm: "zstd", level: settings.zstdLevel } as const;
     const dataDirectory = walFolder.replace(/\/[^/]*$/, "");

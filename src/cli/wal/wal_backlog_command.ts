@@ -28,7 +28,7 @@ export async function walBacklog(input: SessionInput, caller: Caller): Promise<v
   void opened.warm();
   const codec = { algorithm: "zstd", level: settings.zstdLevel } as const;
   const { conditionalPut } = await prepareRepository(opened, {
-    ...{ settings, place, spool, takeOver: false, signal, log },
+    ...{ settings, env, place, spool, takeOver: false, signal, log },
   });
   const seal = await pushSeal(settings, {
     ...{ store: opened.store, spool, dataDirectory: ".", signal },

@@ -49,13 +49,13 @@ async function isPushedAhead(
 }
 
 async function pushNow(input: PushInput, asked: AskedFile): Promise<void> {
-  const { settings, signal, log, takeOver } = input;
+  const { settings, signal } = input;
   const { path, systemIdentifier, spool } = asked;
   const opened = await openStoreOf(input);
   let connected = false;
   void opened.warm().finally(() => connected = true);
   const place = { cluster: settings.cluster, systemIdentifier };
-  const preparing = prepareRepository(opened, { settings, place, spool, takeOver, signal, log });
+  const preparing = prepareRepository(opened, { ...input, place, spool });
   preparing.catch(() => {}); // awaited below; reading the file may fail first
   const { store } = opened;
   const dataDirectory = dataDirectoryOf(path);

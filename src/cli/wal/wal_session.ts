@@ -122,11 +122,11 @@ export function openSpool(
  */
 export async function prepareRepository(
   { store }: WalStore,
-  { settings, place, spool, takeOver, signal, log, clock = systemClock }: {
+  { settings, env, place, spool, takeOver, signal, log, clock = systemClock }: {
     readonly place: WalPlace;
     readonly spool: WalSpool | undefined;
     readonly takeOver: boolean;
-  } & Pick<SessionInput, "settings" | "signal" | "log" | "clock">,
+  } & Pick<SessionInput, "settings" | "env" | "signal" | "log" | "clock">,
 ): Promise<{ readonly conditionalPut: boolean }> {
   const now = clock.now().getTime();
   const known = takeOver ? undefined : spool?.repository();
@@ -136,7 +136,9 @@ export async function prepareRepository(
   const { openRepository } = await import("../../catalog/repository.ts");
   const { readHeader } = await import("../../catalog/repository_header.ts");
   if (known && !await readHeader(store, place.cluster, { signal })) throw gone(store);
-  await openRepository(store, { cluster: place.cluster }).prepare(signal);
+  const { memoryOf } = await import("../repository_memory.ts");
+  const memory = memoryOf(settings, { env, mayBegin: takeOver });
+  await openRepository(store, { cluster: place.cluster, ...memory }).prepare(signal);
   const header = await readHeader(store, place.cluster, { signal });
   if (!header) throw new RepositoryError(`there is no repository at ${store.location}`);
   const conditionalPut = header.conditionalPut !== false;
