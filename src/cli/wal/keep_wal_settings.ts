@@ -1,3 +1,5 @@
+import { systemClock } from "../../domain/clock.ts";
+import { replaceFile, sweepHalves } from "../../engine/wal/wal_spool.ts";
 import type { WalSettings } from "./wal_settings.ts";
 
 /** Settings, and the hash of everything that they came from. */
@@ -7,15 +9,14 @@ export interface KeptSettings {
 }
 
 /**
- * Keeps settings for the next call, unless they hold a secret. Under a name of its own first: two
- * calls may write at once. A failure costs only time.
+ * Keeps settings for the next call, unless they hold a secret. Two calls may write at once. A
+ * failure costs only time.
  */
 export function keepWalSettings(path: string, kept: KeptSettings): void {
   if (!isKeepable(kept.settings)) return;
   try {
-    const temporary = `${path}.${Deno.pid}`;
-    Deno.writeTextFileSync(temporary, JSON.stringify(kept), { mode: 0o600 });
-    Deno.renameSync(temporary, path);
+    sweepHalves(path.slice(0, path.lastIndexOf("/")), systemClock.now().getTime());
+    replaceFile(path, JSON.stringify(kept));
   } catch {
     // The disk is full, or the folder is gone.
   }

@@ -12,6 +12,7 @@ import { ObjectSealer } from "../../crypto/object_sealer.ts";
 import { type Clock, systemClock } from "../../domain/clock.ts";
 import { ConfigError } from "../../domain/errors.ts";
 import { type HoldWal, sealedWriter } from "../../engine/wal/sealed_wal.ts";
+import { replaceFile } from "../../engine/wal/wal_spool.ts";
 import type { WalSeal } from "../../engine/wal/wal_object.ts";
 import type { ObjectStore } from "../../storage/storage.ts";
 import type { WalSettings } from "./wal_settings.ts";
@@ -120,11 +121,8 @@ function readKept(
  */
 function keep(path: string, used: KeptKey): boolean {
   const next = textOf(nextSecret(bytesOf(used.secret)));
-  const temporary = `${path}.${Deno.pid}.tmp`;
   try {
-    const text = JSON.stringify({ ...used, step: used.step + 1, secret: next });
-    Deno.writeTextFileSync(temporary, text, { mode: 0o600 });
-    Deno.renameSync(temporary, path);
+    replaceFile(path, JSON.stringify({ ...used, step: used.step + 1, secret: next }));
     return true;
   } catch {
     return isRemoved(path);

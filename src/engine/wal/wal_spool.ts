@@ -2,6 +2,9 @@ import { Beacon } from "./beacon.ts";
 import type { FileIdentity } from "./wal_file.ts";
 import { isSameFile } from "./wal_file.ts";
 
+/** Behind this, a half-written file is nobody's any more. */
+const ABANDONED_MS = 3_600_000;
+
 /** A file that the store has acknowledged before PostgreSQL asked for it. */
 export interface WalMark {
   readonly name: string;
@@ -63,7 +66,9 @@ export class WalSpool {
     return { conditionalPut, checked };
   }
 
+  /** Keeps it. As it is found out once an hour, it is also the time to tidy up. */
   remember(known: KnownRepository): void {
+    sweepHalves(this.folder, known.checked);
     write(`${this.folder}/repository.json`, known, { durable: false });
   }
 
@@ -98,11 +103,7 @@ export class WalSpool {
 
   /** Removes a mark that has done its work, or is of another file. */
   forget(name: string): void {
-    try {
-      Deno.removeSync(this.#markPath(name));
-    } catch {
-      // There was none.
-    }
+    remove(this.#markPath(name));
   }
 
   /** Removes the marks of all other files: PostgreSQL has been told that they are archived. */
@@ -130,19 +131,55 @@ function readJson(path: string): unknown {
   }
 }
 
-function write(path: string, value: unknown, { durable }: { readonly durable: boolean }): boolean {
-  const temporary = `${path}.${Deno.pid}.tmp`;
+function write(path: string, value: unknown, options: { readonly durable: boolean }): boolean {
   try {
-    {
-      const options = { write: true, create: true, truncate: true, mode: 0o600 };
-      using file = Deno.openSync(temporary, options);
-      file.writeSync(new TextEncoder().encode(`${JSON.stringify(value)}\n`));
-      if (durable) file.syncSync();
-    }
-    Deno.renameSync(temporary, path);
+    replaceFile(path, `${JSON.stringify(value)}\n`, options);
     return true;
   } catch {
     return false;
+  }
+}
+
+/** Replaces a file whole or not at all. @throws what the disk says; nothing is left then. */
+export function replaceFile(path: string, text: string, { durable = false } = {}): void {
+  const temporary = `${path}.${Deno.pid}.tmp`;
+  try {
+    writeFile(temporary, { bytes: new TextEncoder().encode(text), durable });
+    Deno.renameSync(temporary, path);
+  } catch (error) {
+    remove(temporary);
+    throw error;
+  }
+}
+
+function writeFile(
+  path: string,
+  { bytes, durable }: { readonly bytes: Uint8Array; readonly durable: boolean },
+): void {
+  using file = Deno.openSync(path, { write: true, create: true, truncate: true, mode: 0o600 });
+  // A disk that becomes full takes a part and says nothing yet.
+  for (let at = 0; at < bytes.length;) at += file.writeSync(bytes.subarray(at));
+  if (durable) file.syncSync();
+}
+
+/** Removes what processes that were killed have left half-written. */
+export function sweepHalves(folder: string, now: number): void {
+  try {
+    for (const { name } of Deno.readDirSync(folder)) {
+      if (!/\.\d+\.tmp$/.test(name)) continue;
+      const path = `${folder}/${name}`;
+      if (now - Deno.lstatSync(path).mtime!.getTime() > ABANDONED_MS) remove(path);
+    }
+  } catch {
+    // What stays is only a nuisance.
+  }
+}
+
+function remove(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch {
+    // There was none.
   }
 }
 
