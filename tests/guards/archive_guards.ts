@@ -55,7 +55,7 @@ export const ARCHIVE_GUARDS: readonly Guard[] = [
   {
     name: "a mark is durable before it is believed",
     file: "src/engine/wal/wal_spool.ts",
-    text: "      if (durable) file.syncSync();\n",
+    text: "  if (durable) file.syncSync();\n",
     replacement: "",
     test: DURABLE,
   },
