@@ -25,6 +25,8 @@ export interface SettingsOptions {
   readonly listen?: string | undefined;
   /** Has the faults of the schedule told together with all others. */
   readonly checkSchedule?: LoadOptions["checkSchedule"];
+  /** Whether a file that is being written is waited for. */
+  readonly settled?: boolean;
 }
 
 /**
@@ -34,7 +36,7 @@ export interface SettingsOptions {
  */
 export async function loadSettings(
   { options, env }: Context,
-  { forDaemon = false, listen, checkSchedule }: SettingsOptions = {},
+  { forDaemon = false, listen, checkSchedule, settled = false }: SettingsOptions = {},
 ): Promise<LoadedConfig> {
   const flags: FlagSetting[] = [];
   if (options.cluster !== undefined) {
@@ -54,8 +56,11 @@ export async function loadSettings(
   }
   const file = options.config === undefined ? {} : { file: options.config };
   const check = checkSchedule && { checkSchedule };
-  return await loadConfig({ ...file, env, flags, daemon: forDaemon, ...check });
+  return await loadConfig({ ...file, env, flags, daemon: forDaemon, settled, ...check });
 }
+
+/** What these do by half a configuration cannot be undone: store in the clear, remove too much. */
+const LASTING: ReadonlySet<LoggedTask> = new Set(["backup", "prune"]);
 
 /**
  * Loads the configuration and opens the log and the progress.
@@ -64,7 +69,7 @@ export async function loadSettings(
  * @throws {ConfigError}
  */
 export async function openSession(context: Context, task: LoggedTask): Promise<Session> {
-  const loaded = await loadSettings(context);
+  const loaded = await loadSettings(context, { settled: LASTING.has(task) });
   const { log: settings } = loaded.config;
   const { options, terminal: { stderr, unicode } } = context;
   const format = settings.format !== "auto" ? settings.format : stderr.isTerminal ? "text" : "json";

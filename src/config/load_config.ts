@@ -15,6 +15,7 @@ import {
   valueAt,
 } from "./layer.ts";
 import { type Config, CONFIG_SCHEMA } from "./schema.ts";
+import { withSettledFiles } from "./settled_files.ts";
 
 /** Read when `--config` names no file; the later wins. */
 export const DEFAULT_FILES = ["/etc/backupctl/config.yaml", "config/config.yaml"] as const;
@@ -35,6 +36,11 @@ export interface LoadOptions {
   readonly daemon?: boolean;
   /** Finds what is wrong with the schedule that counts: its commands are not known here. */
   readonly checkSchedule?: LayerCheck;
+  /**
+   * Whether a file that was written less than a second ago is waited for. What is stored by half of
+   * one may be stored in the clear.
+   */
+  readonly settled?: boolean;
 }
 
 /** A key that a flag sets. */
@@ -61,6 +67,16 @@ export interface LoadedConfig {
  * @throws {ConfigError} with every fault on a line of its own, each with its place and key.
  */
 export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
+  if (!options.settled) return await load(options);
+  const secrets = Object.entries(options.env).filter(([name]) => SECRET_FILE.test(name));
+  const files = [...candidatesOf(options), ...secrets.map(([, file]) => file ?? "")];
+  return await withSettledFiles(files, () => load(options));
+}
+
+/** Variables that name a file with a value. */
+const SECRET_FILE = /^(BACKUPCTL|PG|S3|AWS)_.*_FILE$/;
+
+async function load(options: LoadOptions): Promise<LoadedConfig> {
   const { files, layers, faults: formFaults } = await readLayers(options);
   if (formFaults.length > 0 || checkLayers(layers).length > 0) {
     throw configError(unique([...formFaults, ...checkLayers(layers, options.checkSchedule)]));
@@ -89,13 +105,21 @@ function checkLayers(layers: readonly Layer[], checkSchedule?: LayerCheck): read
   );
 }
 
+function namedFile({ file, env }: LoadOptions): string | undefined {
+  return file ?? (env["BACKUPCTL_CONFIG"] || undefined);
+}
+
+function candidatesOf(options: LoadOptions): readonly string[] {
+  const named = namedFile(options);
+  return named !== undefined ? [named] : options.defaultFiles ?? DEFAULT_FILES;
+}
+
 async function readLayers(options: LoadOptions) {
-  const named = options.file ?? (options.env["BACKUPCTL_CONFIG"] || undefined);
-  const candidates = named !== undefined ? [named] : options.defaultFiles ?? DEFAULT_FILES;
+  const named = namedFile(options);
   const files: string[] = [];
   const layers: Layer[] = [];
   const faults: Fault[] = [];
-  for (const file of candidates) {
+  for (const file of candidatesOf(options)) {
     const read = await fileLayer(file, { required: named !== undefined });
     if (read === undefined) continue;
     files.push(file);

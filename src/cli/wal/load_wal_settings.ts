@@ -27,7 +27,10 @@ export async function loadWalSettings(
   if (identity !== undefined) {
     flags.push({ path: ["encryption", "identity_file"], flag: "--identity", value: identity });
   }
-  const loaded = await loadConfig({ env, ...(file !== undefined && { file }), flags });
+  const loaded = await loadConfig({
+    ...{ env, flags, settled: true },
+    ...(file !== undefined && { file }),
+  });
   const { config } = loaded;
   if (config.repository.type === "auto") {
     throw new ConfigError("no repository is configured", "set S3_BUCKET, or repository.path");

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readWalSettings } from "../../../src/cli/wal/read_wal_settings.ts";
+import { whileWaiting } from "../../support/while_waiting.ts";
 
 const RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
 const PLACE = "repository: {type: directory, path: /srv/backups}\n";
@@ -50,6 +51,14 @@ Deno.test("readWalSettings() keeps nothing of a file that changes while it is re
     await beforeLoading(file, { act, run: read });
     await Deno.writeTextFile(file, WHOLE);
     assert.deepEqual((await read()).encryption?.recipients, [RECIPIENT]);
+  });
+});
+
+Deno.test("readWalSettings() does not take a file that is being written for a whole one", async () => {
+  await withConfig(async ({ file, read }) => {
+    await Deno.writeTextFile(file, PLACE);
+    const { value } = await whileWaiting(() => Deno.writeTextFileSync(file, WHOLE), read);
+    assert.deepEqual(value?.encryption?.recipients, [RECIPIENT]);
   });
 });
 
