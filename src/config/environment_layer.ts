@@ -1,8 +1,10 @@
+import { isAbsolute } from "node:path";
 import * as v from "valibot";
 import { nearest } from "../domain/nearest.ts";
 import { briefReason } from "../log/told_reason.ts";
 import { readSecretFile } from "./file_layer.ts";
 import { type Fault, type KeyPath, type Layer, type Tree, withValue } from "./layer.ts";
+import { RELATIVE } from "./leaves.ts";
 import { CONFIG_SCHEMA } from "./schema.ts";
 import { yamlLayer } from "./yaml_layer.ts";
 
@@ -110,6 +112,11 @@ class LayerBuilder {
   ): Promise<void> {
     const file = env[name] ?? "";
     if (file === "" && !isGuarded(variable)) return;
+    if (file !== "" && !isAbsolute(file)) {
+      const message = `${JSON.stringify(file)} ${RELATIVE}`;
+      this.faults.push({ place: placeOf(name), path: variable.path, message });
+      return;
+    }
     try {
       this.set(name, { variable, text: await readSecretFile(file) });
     } catch (error) {

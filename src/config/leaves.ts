@@ -44,7 +44,8 @@ export const label = v.pipe(
 /** An absolute or relative path, which no command of PostgreSQL's reads. */
 export const path = text;
 
-const RELATIVE =
+/** What is wrong with a relative path that PostgreSQL's commands read. */
+export const RELATIVE =
   "is a relative path, which archive_command and restore_command would look for in " +
   "the data directory; write it absolute";
 

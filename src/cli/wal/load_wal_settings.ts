@@ -1,4 +1,5 @@
 /** The long way to the settings of the WAL path: YAML, the environment, every check. */
+import { isAbsolute } from "node:path";
 import { parseCodec } from "../../codec/parse_codec.ts";
 import {
   type Config,
@@ -7,6 +8,7 @@ import {
   type LoadedConfig,
 } from "../../config/config.ts";
 import type { Environment } from "../../config/environment_layer.ts";
+import { RELATIVE } from "../../config/leaves.ts";
 import { ConfigError } from "../../domain/errors.ts";
 import type {
   CredentialSource,
@@ -15,6 +17,13 @@ import type {
   WalEncryption,
   WalSettings,
 } from "./wal_settings.ts";
+
+/** AWS SDKs and Tools Reference Guide, "Location of the shared files" and "Web identity". */
+const SDK_FILES = [
+  "AWS_SHARED_CREDENTIALS_FILE",
+  "AWS_CONFIG_FILE",
+  "AWS_WEB_IDENTITY_TOKEN_FILE",
+] as const;
 
 type SecretKey = "secret_access_key" | "session_token";
 
@@ -35,11 +44,13 @@ export async function loadWalSettings(
   if (config.repository.type === "auto") {
     throw new ConfigError("no repository is configured", "set S3_BUCKET, or repository.path");
   }
+  const credentials = credentialSource(loaded, env);
+  if (config.repository.type === "s3" && !credentials) refuseRelative(env);
   const { secret_access_key: _, session_token: _t, ...repository } = config.repository;
   return {
     cluster: config.cluster,
     repository,
-    credentials: credentialSource(loaded, env),
+    credentials,
     zstdLevel: zstdLevel(config.compression.wal),
     lookAhead: config.wal.look_ahead,
     spool: config.wal.spool,
@@ -47,6 +58,20 @@ export async function loadWalSettings(
     log: config.log,
     ...(config.encryption && { encryption: encryptionOf(config.encryption) }),
   };
+}
+
+/**
+ * Files of the SDK are read in the working directory, which is PostgreSQL's here: without them it
+ * may find another identity, such as the machine's. Undefined variables are fine.
+ *
+ * @throws {ConfigError}
+ */
+function refuseRelative(env: Environment): void {
+  for (const name of SDK_FILES) {
+    const file = env[name];
+    if (!file || isAbsolute(file)) continue;
+    throw new ConfigError(`environment variable ${name}: ${JSON.stringify(file)} ${RELATIVE}`);
+  }
 }
 
 function encryptionOf(

@@ -24,10 +24,14 @@ function isPrivate(path: string): boolean {
   return info.isDirectory && info.uid === Deno.uid() && ((info.mode ?? 0) & 0o022) === 0;
 }
 
-/** Where this user's state is kept, of all clusters; undefined when the environment does not say. */
+/**
+ * Where this user's state is kept, of all clusters; undefined when the environment does not say. A
+ * relative path counts for none (XDG Base Directory Specification): it would be in the data directory.
+ */
 export function stateRoot(env: Environment): string | undefined {
-  const given = env["STATE_DIRECTORY"];
-  if (given) return given.split(":")[0];
-  const base = env["XDG_STATE_HOME"] || (env["HOME"] && `${env["HOME"]}/.local/state`);
-  return base ? `${base}/backupctl` : undefined;
+  const given = env["STATE_DIRECTORY"]?.split(":")[0];
+  if (given?.startsWith("/")) return given;
+  const bases = [env["XDG_STATE_HOME"], env["HOME"] && `${env["HOME"]}/.local/state`];
+  const base = bases.find((path) => path?.startsWith("/"));
+  return base && `${base}/backupctl`;
 }

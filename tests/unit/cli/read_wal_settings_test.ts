@@ -73,3 +73,21 @@ Deno.test("readWalSettings() takes kept settings until the file changes", async 
     assert.equal((await read()).encryption, undefined);
   });
 });
+
+/** AWS's own variables, which the SDK reads in PostgreSQL's data directory. */
+for (
+  const name of ["AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE", "AWS_WEB_IDENTITY_TOKEN_FILE"]
+) {
+  Deno.test(`readWalSettings() refuses a relative ${name}, if it counts`, async () => {
+    const read = (env: Record<string, string>) =>
+      readWalSettings({ env: { [name]: "aws/file", ...env }, file: undefined, cluster: undefined });
+    const bucket = { S3_BUCKET: "backups" };
+    const expected = new RegExp(`variable ${name}: "aws/file" is a relative path.*absolute$`);
+    await assert.rejects(read(bucket), expected);
+    const keys = { AWS_ACCESS_KEY_ID: "a", AWS_SECRET_ACCESS_KEY: "b" };
+    const others = [{ ...bucket, [name]: "/aws/file" }, { ...bucket, ...keys }, {
+      BACKUPCTL_REPOSITORY_PATH: "/srv/backups",
+    }];
+    for (const env of others) await read(env);
+  });
+}

@@ -376,6 +376,23 @@ for (
   });
 }
 
+for (
+  const [variable, key] of [
+    ["PG_PASSWORD_FILE", "postgres.password"],
+    ["AWS_SECRET_ACCESS_KEY_FILE", "repository.secret_access_key"],
+    ["BACKUPCTL_REPOSITORY_BUCKET_FILE", "repository.bucket"],
+    ["BACKUPCTL_ENCRYPTION_RECIPIENTS_FILE", "encryption.recipients"],
+  ] as const
+) {
+  Deno.test(`loadConfig() refuses a relative file in ${variable}, too`, async () => {
+    const lines = await refusal({ env: { [variable]: "deno.json" } });
+    const message = "is a relative path, which archive_command and restore_command would look " +
+      "for in the data directory; write it absolute";
+    const expected = `environment variable ${variable}: ${key}: "deno.json" ${message}`;
+    assert.ok(lines.includes(expected), lines.join("\n"));
+  });
+}
+
 Deno.test("loadConfig() drops a session token that belongs to other keys", async () => {
   const { config } = await load({
     texts: ["repository: { bucket: abc, access_key_id: A, secret_access_key: B }\n"],
