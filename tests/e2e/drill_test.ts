@@ -94,6 +94,29 @@ async function serversIn(folder: string): Promise<number> {
   return lines.filter((line) => /postgres/.test(line) && line.includes(folder)).length;
 }
 
+/** A drill whose checks have begun, and take their time. */
+async function slowDrill({ program, env }: Rig): Promise<Deno.ChildProcess> {
+  const [sql, begun] = [`${program.folder}/slow.sql`, `${program.folder}/begun`];
+  await Deno.remove(begun).catch(() => {});
+  await Deno.writeTextFile(sql, `\\! touch ${begun}\nselect pg_sleep(60);\n`);
+  await giveToServer(sql);
+  const child = new Deno.Command(program.path, {
+    args: ["drill", "--sql", sql],
+    clearEnv: true,
+    env: { PATH: Deno.env.get("PATH")!, HOME: program.folder, ...env },
+    cwd: program.folder,
+    ...serverUser(),
+    ...{ stdin: "null", stdout: "null", stderr: "piped" },
+  }).spawn();
+  let ended = false;
+  child.status.then(() => ended = true);
+  while (!await Deno.stat(begun).catch(() => undefined)) {
+    assert.ok(!ended, "it has ended before its checks");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  return child;
+}
+
 for (const major of clusterMajors()) {
   Deno.test(`PostgreSQL ${major.major}: drill restores, opens, checks and tidies up`, async (t) => {
     await using rig = await Rig.open(major);
@@ -296,30 +319,28 @@ for (const major of clusterMajors()) {
 
     await t.step("Ctrl-C leaves neither folder nor server", async () => {
       const before = await rig.keys("drilled");
-      const sql = `${program.folder}/slow.sql`;
-      await Deno.writeTextFile(sql, `\\! touch ${program.folder}/begun\nselect pg_sleep(60);\n`);
-      await giveToServer(sql);
-      const child = new Deno.Command(program.path, {
-        args: ["drill", "--sql", sql],
-        clearEnv: true,
-        env: { PATH: Deno.env.get("PATH")!, HOME: program.folder, ...rig.env },
-        cwd: program.folder,
-        ...serverUser(),
-        ...{ stdin: "null", stdout: "null", stderr: "piped" },
-      }).spawn();
-      const stderr = new Response(child.stderr).text();
-      let ended = false;
-      child.status.then(() => ended = true);
-      while (!ended && !await Deno.stat(`${program.folder}/begun`).catch(() => undefined)) {
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-      if (!ended) sendSignal(child, "SIGINT");
-      const { code } = await child.status;
-      assert.equal(code, 130, await stderr);
-      assert.match(await stderr, /interrupted by SIGINT/);
+      const child = await slowDrill(rig);
+      sendSignal(child, "SIGINT");
+      const { code, stderr } = await child.output();
+      const said = new TextDecoder().decode(stderr);
+      assert.equal(code, 130, said);
+      assert.match(said, /interrupted by SIGINT/);
       assert.deepEqual(await rig.scratch(), []);
       assert.equal(await serversIn(rig.temporary), 0);
       assert.deepEqual(await rig.keys("drilled"), before);
+    });
+
+    await t.step("a drill that was killed leaves nothing behind the next one", async () => {
+      const child = await slowDrill(rig);
+      sendSignal(child, "SIGKILL");
+      await child.output();
+      const [folder] = await rig.scratch();
+      assert.ok(await serversIn(rig.temporary) > 0);
+      const { status, stderr } = await rig.run("drill");
+      assert.equal(status, 0, stderr);
+      assert.match(stderr, new RegExp(`copy of an earlier drill is removed: .*${folder}`));
+      assert.deepEqual(await rig.scratch(), []);
+      assert.equal(await serversIn(rig.temporary), 0);
     });
 
     await t.step("a damaged backup ends with 8, and leaves nothing to look at", async () => {

@@ -15,7 +15,7 @@ import { refuseUnknown } from "../logical/object_names.ts";
 import { type Amcheck, type CheckRequest, type CheckResult, runChecks } from "./run_checks.ts";
 import { createCluster } from "./create_cluster.ts";
 import { ScratchFolder } from "./scratch_folder.ts";
-import { ScratchServer, type ScratchServerOptions } from "./scratch_server.ts";
+import { ScratchServer, type ScratchServerOptions, stopAbandoned } from "./scratch_server.ts";
 
 /** What a drill does besides restoring and opening. */
 export interface DrillOptions
@@ -78,7 +78,9 @@ export async function drill(
   const amcheck = options.amcheck ? await findAmcheck(programs, backup) : undefined;
   await programs.find("psql", majorOf(backup));
   const folder = await ScratchFolder.make(options.scratch, {
-    ...{ uid: options.uid, cluster: backup.cluster, note: (text) => progress.note(text) },
+    ...{ uid: options.uid, repository: parts.repository.location },
+    stop: (dataDirectory) => stopAbandoned(programs, { uid: options.uid, dataDirectory, backup }),
+    note: (text) => progress.note(text),
   });
   const forGood = options.keepScratch;
   let keep = forGood;

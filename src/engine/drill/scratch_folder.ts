@@ -76,7 +76,7 @@ export class ScratchFolder {
     try {
       const owner = await restoreOwner(path, { uid });
       await Deno.mkdir(path, { recursive: true, mode: MODE });
-      mark = await CopyMark.lay(path, copies.cluster);
+      mark = await CopyMark.lay(path, copies.repository);
       socketFolder = await socketFolderFor(path);
       const scratch = new ScratchFolder(path, { socketFolder, owner, wasThere, mark });
       await scratch.#fill();

@@ -1,7 +1,12 @@
 import type { BackupManifest } from "../../catalog/catalog.ts";
 import type { Clock } from "../../domain/clock.ts";
 import { PostgresError } from "../../domain/errors.ts";
-import type { ClientPrograms, ConnectionOptions, Program } from "../../postgres/postgres.ts";
+import type {
+  ClientPrograms,
+  ConnectionOptions,
+  Program,
+  RunOptions,
+} from "../../postgres/postgres.ts";
 import { TargetServer } from "../logical/target_server.ts";
 import type { RecoveryRequest } from "../recovery/recovery_target.ts";
 import {
@@ -130,14 +135,49 @@ export class ScratchServer {
 
   async #run(args: readonly string[]): Promise<void> {
     const { owner, path } = this.#folder;
-    const running = this.#programs.run(this.#control, args, {
-      cwd: path,
-      ...(owner && { user: owner }),
-    });
-    const drained = running.stdout.pipeTo(new WritableStream()).catch(() => {});
-    await running.finished();
-    await drained;
+    const run = { cwd: path, ...(owner && { user: owner }) };
+    await runControl(this.#programs, this.#control, { args, run });
   }
+}
+
+/**
+ * Ends the server that a drill which was killed has left running: nobody needs it any more, so there
+ * is no time to be kind. Never throws: one that goes on is found to run.
+ *
+ * @param options.backup any of the same major version.
+ * @param options.uid who runs this.
+ */
+export async function stopAbandoned(
+  programs: ClientPrograms,
+  { dataDirectory, backup, uid: self }: {
+    readonly dataDirectory: string;
+    readonly backup: BackupManifest;
+    readonly uid: number | null;
+  },
+): Promise<void> {
+  const how = ["-s", "-w", "-t", String(STOP_SECONDS.fast), "-m", "immediate"];
+  try {
+    const control = await findServerControl(programs, backup.postgresVersion);
+    const { uid, gid } = await Deno.stat(dataDirectory);
+    const isOthers = self === 0 && uid !== null && gid !== null;
+    await runControl(programs, control, {
+      args: ["-D", dataDirectory, ...how, "stop"],
+      run: { cwd: dataDirectory, ...(isOthers && { user: { uid, gid } }) },
+    });
+  } catch {
+    // It may have ended by itself; whether it has is looked at next.
+  }
+}
+
+async function runControl(
+  programs: ClientPrograms,
+  control: Program,
+  { args, run }: { readonly args: readonly string[]; readonly run: RunOptions },
+): Promise<void> {
+  const running = programs.run(control, args, run);
+  const drained = running.stdout.pipeTo(new WritableStream()).catch(() => {});
+  await running.finished();
+  await drained;
 }
 
 function ignoreRefusal(error: unknown): void {

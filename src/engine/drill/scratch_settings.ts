@@ -8,6 +8,8 @@ export interface ScratchPaths {
 
 /** The number in the name of the socket; its folder is the server's own, so none is taken. */
 export const SCRATCH_PORT = 5432;
+/** What the server calls itself, in its command line and to `ps`. */
+export const SCRATCH_NAME = "backupctl drill";
 /** Prepared transactions that a log may hold, for a cluster whose own limit is not known. */
 const MOST_PREPARED = 1000;
 
@@ -43,7 +45,7 @@ export function scratchSettings(
     max_logical_replication_workers: "0",
     "cron.launch_active_jobs": "off",
     hot_standby: "off", // its limits need not be the primary's then
-    cluster_name: "backupctl drill",
+    cluster_name: SCRATCH_NAME,
     logging_collector: "off",
     log_destination: "stderr",
     huge_pages: "off",

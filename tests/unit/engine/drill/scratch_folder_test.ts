@@ -14,7 +14,10 @@ async function inFolder(work: (folder: string) => Promise<void>): Promise<void> 
 
 const names = async (folder: string) =>
   (await Array.fromAsync(Deno.readDir(folder))).map(({ name }) => name).sort();
-const AS_USER = { uid: 1000, cluster: "main", note: () => {} };
+const AS_USER = {
+  ...{ uid: 1000, repository: "/srv/backups/main", note: () => {} },
+  stop: () => Promise.reject(new Error("somebody else's server is stopped")),
+};
 
 Deno.test("ScratchFolder.make() lets nobody else into its folder", () =>
   inFolder(async (folder) => {
@@ -96,8 +99,8 @@ for (const at of ["a folder of one's own", "a temporary folder"]) {
       const place = at.startsWith("a temporary") ? undefined : `${folder}/place`;
       const notes: string[] = [];
       // Temporary folders are everybody's: another test's must not be of this cluster.
-      const cluster = `drilled-${crypto.randomUUID()}`;
-      const options = { uid: 1000, cluster, note: (text: string) => void notes.push(text) };
+      const repository = `/srv/${crypto.randomUUID()}/main`;
+      const options = { ...AS_USER, repository, note: (text: string) => void notes.push(text) };
       const failed = await ScratchFolder.make(place, options);
       await failed.write(`${failed.dataDirectory}/large`, "");
       await failed.remove({ keep: true });
@@ -108,28 +111,73 @@ for (const at of ["a folder of one's own", "a temporary folder"]) {
     }));
 }
 
+/** What a server that runs leaves in its data directory. */
+async function startIn(copy: ScratchFolder, { own }: { readonly own: boolean }): Promise<void> {
+  const name = own ? "backupctl drill" : "mine";
+  const data = copy.dataDirectory;
+  await copy.write(`${data}/postmaster.opts`, `postgres "-c" "cluster_name=${name}"\n`);
+  await copy.write(`${data}/postmaster.pid`, `${Deno.pid}\n`);
+}
+
+/** Leaves the copy as it is when the process is killed: its lock is gone, and nothing else. */
+async function killDrill(copy: ScratchFolder): Promise<void> {
+  const mark = `${copy.path}/backupctl_drill`;
+  const text = await Deno.readTextFile(mark);
+  await copy.remove({ keep: true });
+  await Deno.writeTextFile(mark, text);
+}
+
+Deno.test("ScratchFolder.make() stops the server of a drill that was killed, and takes its place", () =>
+  inFolder(async (folder) => {
+    const killed = await ScratchFolder.make(`${folder}/place`, AS_USER);
+    await startIn(killed, { own: true });
+    await killDrill(killed);
+    const stopped: string[] = [];
+    const next = await ScratchFolder.make(`${folder}/place`, {
+      ...AS_USER,
+      stop: async (data) => {
+        stopped.push(data);
+        await Deno.remove(`${data}/postmaster.pid`);
+      },
+    });
+    assert.deepEqual(stopped, [killed.dataDirectory]);
+    assert.deepEqual(await names(next.dataDirectory), []);
+    await next.remove({ keep: false });
+  }));
+
 const STAYING: readonly {
   readonly what: string;
   readonly leave: (copy: ScratchFolder) => Promise<void>;
-  readonly cluster?: string;
+  readonly repository?: string;
 }[] = [
   { what: "a drill at work", leave: () => Promise.resolve() },
   { what: "--keep-scratch", leave: (copy) => copy.remove({ keep: true, forGood: true }) },
-  { what: "another cluster", leave: (copy) => copy.remove({ keep: true }), cluster: "other" },
+  {
+    what: "another cluster of the same name",
+    leave: (copy) => copy.remove({ keep: true }),
+    repository: "/mnt/backups/main",
+  },
   {
     what: "somebody whose server runs in it",
     leave: async (copy) => {
-      await copy.write(`${copy.dataDirectory}/postmaster.pid`, `${Deno.pid}\n`);
+      await startIn(copy, { own: true }); // by the same command line again
       await copy.remove({ keep: true });
     },
   },
+  {
+    what: "a killed drill, in which somebody has started a server",
+    leave: async (copy) => {
+      await startIn(copy, { own: false });
+      await killDrill(copy);
+    },
+  },
 ];
-for (const { what, leave, cluster } of STAYING) {
+for (const { what, leave, repository } of STAYING) {
   Deno.test(`ScratchFolder.make() leaves the copy of ${what} alone`, () =>
     inFolder(async (folder) => {
       const copy = await ScratchFolder.make(`${folder}/place`, {
         ...AS_USER,
-        ...(cluster !== undefined && { cluster }),
+        ...(repository !== undefined && { repository }),
       });
       await leave(copy);
       await assert.rejects(ScratchFolder.make(`${folder}/place`, AS_USER), DestinationError);
