@@ -3,6 +3,7 @@ import fc from "fast-check";
 import type { Bytes } from "../../src/domain/bytes.ts";
 import { IntegrityError } from "../../src/domain/errors.ts";
 import { ArchiveCheck, type ArchiveFacts } from "../../src/engine/logical/archive_check.ts";
+import { tryLock } from "../../src/domain/try_lock.ts";
 import { spoolDump } from "../../src/engine/logical/spool_dump.ts";
 import { type Cluster, clusterMajors, startCluster } from "../support/postgres_cluster.ts";
 import { ZOO_ROLES, zooSchema } from "../support/schema_zoo.ts";
@@ -104,6 +105,8 @@ for (const { major, binDir } of clusterMajors()) {
 
     await t.step("spoolDump() writes those offsets and changes nothing else", async () => {
       await using spooled = await spoolDump(ReadableStream.from([zoo.slice()]));
+      using other = await Deno.open(spooled.path);
+      assert.equal(await tryLock(other), false, "others may take it for abandoned");
       const info = await Deno.stat(spooled.path);
       assert.equal(info.mode! & 0o777, 0o600);
       const bytes = await Deno.readFile(spooled.path);
@@ -115,6 +118,14 @@ for (const { major, binDir } of clusterMajors()) {
       }
       for (const { offsetAt } of facts.data) bytes.set(zoo.slice(offsetAt, offsetAt + 9), offsetAt);
       assert.deepEqual(bytes, zoo);
+    });
+
+    await t.step("spoolDump() takes the place of one that was killed", async () => {
+      const killed = await Deno.makeTempDir({ prefix: "backupctl-restore-" });
+      await Deno.writeFile(`${killed}/dump`, zoo);
+      await Deno.utime(`${killed}/dump`, new Date(0), new Date(0));
+      await using _spooled = await spoolDump(ReadableStream.from([zoo.slice()]));
+      await assert.rejects(Deno.stat(killed), Deno.errors.NotFound);
     });
 
     await t.step("spoolDump() leaves no file when the dump is not whole", async () => {

@@ -4,6 +4,7 @@ import { DestinationError } from "../../domain/errors.ts";
 import { inTemporaryFolder } from "../../domain/in_temporary_folder.ts";
 import { freeSpace } from "../destination/free_space.ts";
 import { ArchiveCheck, type ArchiveFacts } from "./archive_check.ts";
+import { SPOOL_FILE, SPOOL_PREFIX, sweepSpools } from "./sweep_spools.ts";
 
 /** In an entry of the table of contents: the data's offset is known. pg_backup_custom.c. */
 const OFFSET_KNOWN = 2;
@@ -39,12 +40,18 @@ export async function fitsSpool(bytes: number): Promise<boolean> {
  * @throws {DestinationError} when the file cannot be written.
  */
 export async function spoolDump(raw: ReadableStream<Bytes>): Promise<SpooledDump> {
-  const folder = inTemporaryFolder(() => Deno.makeTempDirSync({ prefix: "backupctl-restore-" }));
-  const remove = () => Deno.remove(folder, { recursive: true });
+  const folder = inTemporaryFolder(() => Deno.makeTempDirSync({ prefix: SPOOL_PREFIX }));
+  let file: Deno.FsFile | undefined;
+  const remove = async () => {
+    file?.close();
+    await Deno.remove(folder, { recursive: true });
+  };
   try {
     await Deno.chmod(folder, 0o700);
-    const path = `${folder}/dump`;
-    const facts = await writeDump(path, raw);
+    const path = `${folder}/${SPOOL_FILE}`;
+    file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+    await file.lock(true); // others see by it that it is in use
+    const facts = await writeDump(path, { file, raw });
     return { path, facts, [Symbol.asyncDispose]: remove };
   } catch (error) {
     await remove();
@@ -52,8 +59,10 @@ export async function spoolDump(raw: ReadableStream<Bytes>): Promise<SpooledDump
   }
 }
 
-async function writeDump(path: string, raw: ReadableStream<Bytes>): Promise<ArchiveFacts> {
-  using file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });
+async function writeDump(
+  path: string,
+  { file, raw }: { readonly file: Deno.FsFile; readonly raw: ReadableStream<Bytes> },
+): Promise<ArchiveFacts> {
   const check = new ArchiveCheck();
   for await (const bytes of raw) {
     check.push(bytes);
