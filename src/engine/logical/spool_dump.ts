@@ -47,6 +47,7 @@ export async function spoolDump(raw: ReadableStream<Bytes>): Promise<SpooledDump
     await Deno.remove(folder, { recursive: true });
   };
   try {
+    await sweepSpools(dirname(folder));
     await Deno.chmod(folder, 0o700);
     const path = `${folder}/${SPOOL_FILE}`;
     file = await Deno.open(path, { write: true, createNew: true, mode: 0o600 });

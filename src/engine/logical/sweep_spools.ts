@@ -28,8 +28,8 @@ export async function sweepSpools(folder: string): Promise<void> {
 async function isAbandoned(path: string): Promise<boolean> {
   const dump = `${path}/${SPOOL_FILE}`;
   try {
-    const [folder, file] = [await Deno.lstat(path), await Deno.stat(dump)];
-    if (folder.uid !== Deno.uid() || file.uid !== Deno.uid()) return false;
+    const [folder, file] = [await Deno.lstat(path), await Deno.lstat(dump)];
+    if (!file.isFile || folder.uid !== Deno.uid() || file.uid !== Deno.uid()) return false;
     if (systemClock.now().getTime() - file.mtime!.getTime() < YOUNG_MS) return false;
     using opened = await Deno.open(dump, { read: true, write: true });
     return await tryLock(opened);
